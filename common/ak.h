@@ -1,0 +1,94 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+#ifndef _AK_H_INCLUDED_
+#define _AK_H_INCLUDED_
+
+
+/*
+ * Types and limits that every file of the library uses.
+ *
+ * The library knows nothing of any proxy: no sockets, no event loop, no
+ * mutable state outside the objects its caller creates.  No function waits.
+ */
+
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+
+#define AK_VERSION             "0.1.0"
+
+#define AK_KEY_MIN             8       /* bytes of a client key */
+#define AK_KEY_MAX             512
+#define AK_ID_MAX              64      /* bytes of a key id */
+#define AK_NAME_MAX            128     /* bytes of an owner, slot or name */
+#define AK_SECRET_MAX          4096    /* bytes of an upstream secret */
+#define AK_VALUE_MAX           16384   /* bytes of a packed record or set */
+
+
+/* A run of bytes that somebody else owns; not terminated by a zero. */
+
+typedef struct {
+    const uint8_t  *data;
+    size_t          len;
+} ak_str_t;
+
+
+#define ak_string(s)           { (const uint8_t *) (s), sizeof(s) - 1 }
+#define ak_literal(s)          ((ak_str_t) ak_string(s))
+#define ak_nitems(a)           (sizeof(a) / sizeof((a)[0]))
+
+
+typedef enum {
+    AK_OK = 0,
+    AK_ERROR = -1,             /* invalid input, or a failed operation */
+    AK_AGAIN = -2,             /* ask, then call again */
+    AK_DENIED = -3,            /* a verdict, not a failure */
+    AK_NOT_FOUND = -4,         /* the store says: there is no such thing */
+    AK_UNAVAILABLE = -5,       /* nobody could say */
+    AK_KID_UNKNOWN = -6,       /* sealed under a master key not at hand */
+    AK_NO_MEMORY = -7
+} ak_rc_t;
+
+
+/* Not for secrets: ak_mem_equal() compares those. */
+
+static inline bool
+ak_str_eq(ak_str_t a, ak_str_t b)
+{
+    return a.len == b.len
+           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+
+static inline ak_str_t
+ak_str(const void *data, size_t len)
+{
+    ak_str_t  s = { (const uint8_t *) data, len };
+
+    return s;
+}
+
+
+/* The string of a C string; NULL gives the empty one. */
+
+static inline ak_str_t
+ak_cstr(const char *s)
+{
+    return ak_str(s, s == NULL ? 0 : strlen(s));
+}
+
+
+static inline bool
+ak_str_starts(ak_str_t s, ak_str_t prefix)
+{
+    return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
+}
+
+
+#endif /* _AK_H_INCLUDED_ */

@@ -1,0 +1,88 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+#ifndef _AK_STORE_H_INCLUDED_
+#define _AK_STORE_H_INCLUDED_
+
+
+#include "ak_diag.h"
+#include "ak_mem.h"
+#include "ak_record.h"
+#include "ak_resp.h"
+
+
+/*
+ * Where records live: the words of "apikey_store" and of apikeyctl's --store,
+ *
+ *   redis://[user@]host[:port][/db] [options]
+ *   redis+unix:PATH [options]
+ *
+ * with the options password_file=PATH, user=NAME, db=N, prefix=STRING
+ * ("apikey:" unless said), connect_timeout=SPAN (1s), timeout=SPAN (1s).
+ */
+
+typedef enum {
+    AK_STORE_REDIS = 1
+} ak_store_type_e;
+
+
+typedef struct {
+    ak_store_type_e  type;
+    ak_str_t         host;             /* name or address, IPv6 without
+                                          brackets; len 0: unix */
+    unsigned         port;
+    ak_str_t         path;             /* of the unix socket */
+    unsigned         db;
+    ak_str_t         user;
+    ak_str_t         password_file;
+    ak_str_t         prefix;
+    unsigned         connect_timeout;  /* milliseconds, name to handshake */
+    unsigned         timeout;          /* milliseconds, of one command */
+} ak_store_conf_t;
+
+
+/*
+ * Reads the words, of which the first is the URL.  Strings are views of the
+ * words.  AK_ERROR: the diagnostic names the word and what is wrong; a URL
+ * with a password in it is refused, since configurations are read by many.
+ */
+
+ak_rc_t ak_store_conf_parse(ak_store_conf_t *conf, const ak_str_t *words,
+    size_t n, ak_diag_t *d);
+
+/*
+ * Reads the password from a file: its first line, at most 512 bytes to dst,
+ * which the caller wipes; *len is set.  Refused as ak_keyring_load() does.
+ */
+
+#define AK_PASSWORD_MAX  512
+
+ak_rc_t ak_store_password(const char *path, uint8_t *dst, size_t *len,
+    ak_diag_t *d);
+
+/*
+ * The store's names: <prefix>key:<id> and <prefix>upstream:<owner>:<provider>.
+ * They are written to dst of AK_STORE_KEY_MAX bytes; AK_ERROR: too long.
+ */
+
+#define AK_STORE_KEY_MAX  512
+
+ak_rc_t ak_store_record_key(const ak_store_conf_t *conf, ak_str_t id,
+    uint8_t *dst, ak_str_t *key);
+ak_rc_t ak_store_tokens_key(const ak_store_conf_t *conf, ak_str_t owner,
+    ak_str_t provider, uint8_t *dst, ak_str_t *key);
+
+/*
+ * The fields of an HGETALL reply.  AK_NOT_FOUND: the reply is an empty array.
+ * AK_UNAVAILABLE: no reply, or the server answered with an error.  AK_ERROR:
+ * a reply of another shape, beyond max, or the error that the key holds no
+ * hash (WRONGTYPE): that one key is damaged.
+ */
+
+ak_rc_t ak_store_fields(const ak_reply_t *reply, ak_field_t *fields,
+    size_t max, size_t *n);
+
+
+#endif /* _AK_STORE_H_INCLUDED_ */
