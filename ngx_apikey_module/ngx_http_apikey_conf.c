@@ -1,0 +1,569 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ak_render.h"
+#include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_zone.h"
+
+
+static ngx_int_t ngx_http_apikey_keyring_env(ngx_conf_t *cf, ngx_str_t *name,
+    ak_str_t *text);
+static ngx_int_t ngx_http_apikey_zone_name(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_str_t *name, ssize_t *size);
+static ngx_int_t ngx_http_apikey_zone_create(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf, ngx_str_t *name, size_t size);
+static ngx_int_t ngx_http_apikey_zone_options(ngx_conf_t *cf,
+    ngx_http_apikey_zone_t *zone);
+static ak_stack_t *ngx_http_apikey_stack(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+static void *ngx_http_apikey_conf_alloc(void *data, size_t size);
+static void ngx_http_apikey_here(ngx_conf_t *cf,
+    ngx_http_apikey_where_t *where);
+static ngx_int_t ngx_http_apikey_render_bodies(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+
+#define NGX_HTTP_APIKEY_TTL           60000
+#define NGX_HTTP_APIKEY_NEGATIVE_TTL  5000
+#define NGX_HTTP_APIKEY_STALE         600000
+#define NGX_HTTP_APIKEY_ZONE_SIZE     (8 * 1024 * 1024)
+
+
+char *
+ngx_http_apikey_keyring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_apikey_main_conf_t *mcf = conf;
+
+    ak_str_t    text;
+    ngx_str_t  *value, name;
+    ak_diag_t   diag;
+
+    if (mcf->keyring != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    name = value[1];
+
+    if (ngx_strncmp(name.data, "env:", 4) == 0) {
+
+        if (ngx_http_apikey_keyring_env(cf, &name, &text) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        mcf->keyring = ak_keyring_parse(text, &diag);
+
+    } else {
+
+        if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        mcf->keyring = ak_keyring_load((char *) name.data, &diag);
+    }
+
+    if (mcf->keyring != NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (diag.line) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "keyring \"%V\", line %ui: %s",
+                           &name, (ngx_uint_t) diag.line, diag.text);
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "keyring \"%V\": %s",
+                           &name, diag.text);
+    }
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_keyring_env(ngx_conf_t *cf, ngx_str_t *name, ak_str_t *text)
+{
+    char  *value;
+
+    /* the master, which reads this, keeps the environment it began with */
+
+    value = getenv((char *) name->data + sizeof("env:") - 1);
+
+    if (value == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "keyring \"%V\": there is no such variable in "
+                           "the environment", name);
+        return NGX_ERROR;
+    }
+
+    *text = ak_cstr(value);
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_apikey_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_apikey_main_conf_t *mcf = conf;
+
+    ak_str_t          *words;
+    ngx_str_t         *value;
+    ak_diag_t          diag;
+    ngx_uint_t         i, n;
+    ak_store_conf_t   *store;
+
+    if (mcf->store != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    words = ngx_palloc(cf->pool, n * sizeof(ak_str_t));
+    store = ngx_pcalloc(cf->pool, sizeof(ak_store_conf_t));
+
+    if (words == NULL || store == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        words[i] = ak_str(value[i + 1].data, value[i + 1].len);
+    }
+
+    if (ak_store_conf_parse(store, words, n, &diag) != AK_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"apikey_store\": %s",
+                           diag.text);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->store = store;
+
+    /* here and not later: what is wrong with it is wrong with this line */
+
+    mcf->redis = ngx_apikey_redis_create(cf, store);
+
+    return (mcf->redis == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_apikey_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_apikey_main_conf_t *mcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value, name;
+
+    if (mcf->zone != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_apikey_zone_name(cf, &value[1], &name, &size) != NGX_OK
+        || ngx_http_apikey_zone_create(cf, mcf, &name, size) != NGX_OK
+        || ngx_http_apikey_zone_options(cf, mcf->zone) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* "NAME:SIZE" */
+
+static ngx_int_t
+ngx_http_apikey_zone_name(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name,
+    ssize_t *size)
+{
+    u_char     *p;
+    ngx_str_t   s;
+
+    p = ngx_strlchr(value->data, value->data + value->len, ':');
+
+    if (p == NULL || p == value->data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone \"%V\", it must be NAME:SIZE",
+                           value);
+        return NGX_ERROR;
+    }
+
+    name->data = value->data;
+    name->len = p - value->data;
+
+    s.data = p + 1;
+    s.len = value->data + value->len - s.data;
+
+    *size = ngx_parse_size(&s);
+
+    if (*size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone size \"%V\"", value);
+        return NGX_ERROR;
+    }
+
+    if (*size < (ssize_t) NGX_HTTP_APIKEY_ZONE_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is too small, the least is %uzk",
+                           value, NGX_HTTP_APIKEY_ZONE_MIN / 1024);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_zone_create(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf,
+    ngx_str_t *name, size_t size)
+{
+    ngx_http_apikey_zone_t  *zone;
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_apikey_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->ttl = NGX_HTTP_APIKEY_TTL;
+    zone->negative_ttl = NGX_HTTP_APIKEY_NEGATIVE_TTL;
+    zone->stale = NGX_HTTP_APIKEY_STALE;
+
+    mcf->shm_zone = ngx_shared_memory_add(cf, name, size,
+                                          &ngx_http_apikey_module);
+    if (mcf->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->shm_zone->init = ngx_http_apikey_zone_init;
+    mcf->shm_zone->data = zone;
+
+    mcf->zone = zone;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_zone_options(ngx_conf_t *cf, ngx_http_apikey_zone_t *zone)
+{
+    size_t       len;
+    ngx_int_t    ms;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i, k;
+
+    struct {
+        ngx_str_t    name;
+        ngx_msec_t  *ms;
+    } options[] = {
+        { ngx_string("ttl="), &zone->ttl },
+        { ngx_string("negative_ttl="), &zone->negative_ttl },
+        { ngx_string("stale="), &zone->stale }
+    };
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        for (k = 0; k < ak_nitems(options); k++) {
+            len = options[k].name.len;
+
+            if (value[i].len > len
+                && ngx_strncmp(value[i].data, options[k].name.data, len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (k == ak_nitems(options)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown argument \"%V\"", &value[i]);
+            return NGX_ERROR;
+        }
+
+        s.data = value[i].data + len;
+        s.len = value[i].len - len;
+
+        ms = ngx_parse_time(&s, 0);
+
+        if (ms == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time \"%V\"", &value[i]);
+            return NGX_ERROR;
+        }
+
+        *options[k].ms = ms;
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_apikey(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_apikey_loc_conf_t *lcf = conf;
+
+    ngx_str_t                    *value;
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    if (lcf->enable != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        lcf->enable = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "on") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown argument \"%V\", it must be \"on\" or "
+                           "\"off\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->enable = 1;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
+
+    if (mcf->enabled.file.len == 0) {
+        ngx_http_apikey_here(cf, &mcf->enabled);
+    }
+
+    return (ngx_http_apikey_stack(cf, mcf) == NULL) ? NGX_CONF_ERROR
+                                                    : NGX_CONF_OK;
+}
+
+
+/* The line "session required inject ..." of a location's stack. */
+
+char *
+ngx_http_apikey_inject(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_apikey_loc_conf_t *lcf = conf;
+
+    ak_mem_t                      mem;
+    ak_str_t                     *args;
+    ngx_str_t                    *value;
+    ak_diag_t                     diag;
+    ak_stack_t                   *stack;
+    ngx_uint_t                    i, n;
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    if (lcf->inject != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    if (n == 1 && ngx_strcmp(value[1].data, "off") == 0) {
+        lcf->inject = NULL;
+        return NGX_CONF_OK;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
+
+    stack = ngx_http_apikey_stack(cf, mcf);
+    args = ngx_palloc(cf->pool, n * sizeof(ak_str_t));
+
+    if (stack == NULL || args == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        args[i] = ak_str(value[i + 1].data, value[i + 1].len);
+    }
+
+    mem.alloc = ngx_http_apikey_conf_alloc;
+    mem.data = cf->pool;
+
+    stack = ak_stack_copy(stack, &mem);
+
+    if (stack == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ak_stack_add(stack, ak_literal("session"), ak_literal("required"),
+                     ak_literal("inject"), args, n, &diag)
+        != AK_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"apikey_inject\": %s",
+                           diag.text);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->inject = stack;
+
+    if (mcf->injected.file.len == 0) {
+        ngx_http_apikey_here(cf, &mcf->injected);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_apikey_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_apikey_loc_conf_t *lcf = conf;
+
+    ngx_str_t  *value;
+
+    if (lcf->challenge.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    return ngx_http_apikey_challenge(cf, &value[1], &lcf->challenge);
+}
+
+
+char *
+ngx_http_apikey_challenge(ngx_conf_t *cf, ngx_str_t *realm,
+    ngx_str_t *challenge)
+{
+    ak_diag_t  diag;
+
+    challenge->data = ngx_pnalloc(cf->pool, AK_CHALLENGE_SIZE(realm->len));
+    if (challenge->data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ak_render_challenge(ak_str(realm->data, realm->len), challenge->data,
+                            &challenge->len, &diag)
+        != AK_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the realm %s", diag.text);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* The stack of "apikey on", made when it is first asked for. */
+
+static ak_stack_t *
+ngx_http_apikey_stack(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
+{
+    ak_mem_t    mem;
+    ak_diag_t   diag;
+
+    if (mcf->stack != NULL) {
+        return mcf->stack;
+    }
+
+    mem.alloc = ngx_http_apikey_conf_alloc;
+    mem.data = cf->pool;
+
+    mcf->stack = ak_stack_create(&mem);
+
+    if (mcf->stack != NULL
+        && ak_stack_add(mcf->stack, ak_literal("auth"),
+                        ak_literal("required"), ak_literal("key"),
+                        NULL, 0, &diag)
+           != AK_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", diag.text);
+        return NULL;
+    }
+
+    return mcf->stack;
+}
+
+
+static void *
+ngx_http_apikey_conf_alloc(void *data, size_t size)
+{
+    return ngx_palloc(data, size);
+}
+
+
+static void
+ngx_http_apikey_here(ngx_conf_t *cf, ngx_http_apikey_where_t *where)
+{
+    where->file = cf->conf_file->file.name;
+    where->line = cf->conf_file->line;
+}
+
+
+ngx_int_t
+ngx_http_apikey_conf_complete(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf)
+{
+    ngx_str_t  name = ngx_string("apikey");
+
+    if (mcf->store == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"apikey\" needs \"apikey_store\" in the http block, "
+                      "in %V:%ui", &mcf->enabled.file, mcf->enabled.line);
+        return NGX_ERROR;
+    }
+
+    if (mcf->injected.file.len != 0 && mcf->keyring == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"apikey_inject\" needs \"apikey_keyring\" in the "
+                      "http block, in %V:%ui",
+                      &mcf->injected.file, mcf->injected.line);
+        return NGX_ERROR;
+    }
+
+    if (mcf->zone == NULL
+        && ngx_http_apikey_zone_create(cf, mcf, &name,
+                                       NGX_HTTP_APIKEY_ZONE_SIZE)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    mcf->digest = ak_digest_create();
+
+    if (mcf->digest == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "apikey: OpenSSL cannot prepare SHA-256");
+        return NGX_ERROR;
+    }
+
+    return ngx_http_apikey_render_bodies(cf, mcf);
+}
+
+
+static ngx_int_t
+ngx_http_apikey_render_bodies(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf)
+{
+    size_t    len;
+    u_char    body[AK_BODY_MAX];
+    unsigned  i;
+
+    for (i = 0; i < AK_REASON_MAX; i++) {
+
+        if (ak_error((ak_reason_e) i)->status == 0) {
+            continue;
+        }
+
+        len = ak_render_body((ak_reason_e) i, body);
+
+        mcf->bodies[i].len = len;
+        mcf->bodies[i].data = ngx_pnalloc(cf->pool, len);
+
+        if (len == 0 || mcf->bodies[i].data == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "apikey: there is no memory for the error bodies");
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(mcf->bodies[i].data, body, len);
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,447 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ngx_http_apikey_module.h"
+
+
+static ngx_http_apikey_ctx_t *ngx_http_apikey_create_ctx(
+    ngx_http_request_t *r);
+static void *ngx_http_apikey_alloc(void *data, size_t size);
+static void ngx_http_apikey_cleanup(void *data);
+static ak_rc_t ngx_http_apikey_drive(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx, const ak_stack_t *stack, ak_phase_e phase);
+static ngx_int_t ngx_http_apikey_suspend(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static void ngx_http_apikey_detach(void *data);
+static void ngx_http_apikey_decide(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx, ak_rc_t rc);
+static ngx_int_t ngx_http_apikey_deny(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static ngx_int_t ngx_http_apikey_subrequest(ngx_http_request_t *r,
+    ngx_http_apikey_loc_conf_t *lcf, ngx_http_apikey_ctx_t *ctx);
+static ngx_int_t ngx_http_apikey_session(ngx_http_request_t *r,
+    ngx_http_apikey_loc_conf_t *lcf, ngx_http_apikey_ctx_t *ctx);
+static void ngx_http_apikey_log_trouble(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+
+
+/* Who is it, and may it now?  Subrequests are not asked: nginx skips them. */
+
+ngx_int_t
+ngx_http_apikey_access_handler(ngx_http_request_t *r)
+{
+    ak_rc_t                      rc;
+    ngx_http_apikey_ctx_t       *ctx;
+    ngx_http_apikey_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_apikey_module);
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (ctx != NULL) {
+
+        if (ctx->waiting) {
+            return NGX_AGAIN;
+        }
+
+        /* redirected: what was made for the other location stays there */
+
+        ngx_http_apikey_restore(r, ctx);
+    }
+
+    if (lcf->stack == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx == NULL) {
+        ctx = ngx_http_apikey_create_ctx(r);
+
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_apikey_module);
+
+    if (!ctx->decided) {
+
+        rc = AK_OK;
+
+        if (!ctx->txn.finished[AK_AUTH]) {
+            rc = ngx_http_apikey_drive(r, ctx, lcf->stack, AK_AUTH);
+        }
+
+        if (rc == AK_OK) {
+            rc = ngx_http_apikey_drive(r, ctx, lcf->stack, AK_ACCOUNT);
+        }
+
+        if (rc == AK_AGAIN) {
+            return ngx_http_apikey_suspend(r, ctx);
+        }
+
+        ngx_http_apikey_decide(r, ctx, rc);
+    }
+
+    return ctx->granted ? NGX_OK : ngx_http_apikey_deny(r, ctx);
+}
+
+
+/*
+ * What does the forwarded request get?  This is after all access modules: one
+ * that shares the Authorization header with us has read it by now.
+ */
+
+ngx_int_t
+ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_http_apikey_ctx_t       *ctx;
+    ngx_http_apikey_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_apikey_module);
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (r != r->main) {
+        return ngx_http_apikey_subrequest(r, lcf, ctx);
+    }
+
+    if (ctx != NULL) {
+
+        if (ctx->waiting) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_apikey_restore(r, ctx);
+    }
+
+    if (lcf->stack == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx == NULL) {
+
+        /* "satisfy any", and another module let it pass before us */
+
+        ctx = ngx_http_apikey_create_ctx(r);
+
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->decided = 1;
+        ctx->txn.reason = AK_SUCCESS;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_apikey_module);
+
+    rc = ngx_http_apikey_session(r, lcf, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_apikey_edit(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_http_apikey_ctx_t *
+ngx_http_apikey_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_apikey_module);
+
+    if (ctx != NULL || !(r->internal || r->filter_finalize)) {
+        return ctx;
+    }
+
+    /* redirects wipe r->ctx, and subrequests have one of their own */
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_apikey_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_apikey_ctx_t *
+ngx_http_apikey_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_apikey_ctx_t        *ctx;
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_apikey_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_apikey_ctx_t));
+
+    ctx->request = r;
+
+    ak_txn_init(&ctx->txn);
+
+    ctx->txn.mem.alloc = ngx_http_apikey_alloc;
+    ctx->txn.mem.data = r->pool;
+    ctx->txn.digest = mcf->digest;
+    ctx->txn.keyring = mcf->keyring;
+    ctx->txn.now = ngx_time();
+
+    ngx_http_apikey_view(r, &ctx->txn.view);
+
+    cln->handler = ngx_http_apikey_cleanup;
+
+    return ctx;
+}
+
+
+static void *
+ngx_http_apikey_alloc(void *data, size_t size)
+{
+    return ngx_palloc(data, size);
+}
+
+
+/* After the log has been written, before the pool is freed. */
+
+static void
+ngx_http_apikey_cleanup(void *data)
+{
+    ngx_http_apikey_ctx_t *ctx = data;
+
+    ngx_http_apikey_lookup_cancel(ctx);
+    ngx_http_apikey_wipe_credentials(ctx);
+    ak_txn_abort(&ctx->txn);
+}
+
+
+static ak_rc_t
+ngx_http_apikey_drive(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    const ak_stack_t *stack, ak_phase_e phase)
+{
+    ak_rc_t  rc;
+
+    for ( ;; ) {
+        rc = ak_stack_run(stack, &ctx->txn, phase);
+
+        if (rc != AK_AGAIN || ngx_http_apikey_lookup(r, ctx) == NGX_AGAIN) {
+            return rc;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_apikey_suspend(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_http_cleanup_t  *cln;
+
+    if (!ctx->guarded) {
+
+        /* a request may be terminated long before its pool is destroyed */
+
+        cln = ngx_http_cleanup_add(r, 0);
+
+        if (cln == NULL) {
+            ngx_http_apikey_lookup_cancel(ctx);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        cln->handler = ngx_http_apikey_detach;
+        cln->data = ctx;
+
+        ctx->guarded = 1;
+    }
+
+    /* a client that goes away is seen, and nothing else moves the request */
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_http_apikey_lookup_cancel(ctx);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_apikey_detach(void *data)
+{
+    ngx_http_apikey_lookup_cancel(data);
+}
+
+
+void
+ngx_http_apikey_resume(ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    /* neither r nor ctx may be there after this */
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_apikey_decide(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    ak_rc_t rc)
+{
+    ngx_str_t           id, word;
+    const ak_error_t   *e;
+
+    ctx->decided = 1;
+
+    if (rc == AK_OK) {
+        ctx->granted = 1;
+        return;
+    }
+
+    if (ctx->txn.alert != NULL) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "apikey: %s", ctx->txn.alert);
+    }
+
+    e = ak_error(ctx->txn.reason);
+    id = ngx_http_apikey_ngx_str(ctx->txn.id);
+    word = ngx_http_apikey_ngx_str(e->word);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "apikey: denied, reason \"%V\", key id \"%V\"", &word, &id);
+}
+
+
+/* The one place where a verdict becomes a status; the filter adds the body. */
+
+static ngx_int_t
+ngx_http_apikey_deny(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ctx->status = ak_error(ctx->txn.reason)->status;
+    ctx->body_sent = 0;
+
+    if (ctx->status == 0) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "apikey: denied without a reason");
+
+        ctx->txn.reason = AK_STORE_UNAVAILABLE;
+        ctx->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    return ctx->status;
+}
+
+
+/*
+ * A subrequest has its parent's headers as they were when it was made.  What
+ * was injected belongs to the parent's upstream: only a location with the same
+ * session may send it.  Before the parent's headers are edited (auth_request)
+ * the location's own configuration says whether credentials pass.
+ */
+
+static ngx_int_t
+ngx_http_apikey_subrequest(ngx_http_request_t *r,
+    ngx_http_apikey_loc_conf_t *lcf, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ctx != NULL && ctx->edited) {
+
+        rc = (lcf->stack == ctx->session) ? ngx_http_apikey_wipe_later(r)
+                                          : ngx_http_apikey_strip(r);
+
+    } else {
+        rc = (lcf->stack != NULL) ? ngx_http_apikey_strip(r) : NGX_OK;
+    }
+
+    return (rc == NGX_OK) ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_session(ngx_http_request_t *r,
+    ngx_http_apikey_loc_conf_t *lcf, ngx_http_apikey_ctx_t *ctx)
+{
+    ak_rc_t  rc;
+
+    /* whatever status follows is not ours until we deny again */
+
+    ctx->status = 0;
+
+    if (ctx->session == lcf->stack) {
+        return NGX_OK;         /* redirected: it is open already */
+    }
+
+    rc = ngx_http_apikey_drive(r, ctx, lcf->stack, AK_SESSION_OPEN);
+
+    if (rc == AK_AGAIN) {
+        return ngx_http_apikey_suspend(r, ctx);
+    }
+
+    if (ctx->txn.trouble != NULL) {
+        ngx_http_apikey_log_trouble(r, ctx);
+    }
+
+    if (rc != AK_OK) {
+        ngx_http_apikey_decide(r, ctx, rc);
+        return ngx_http_apikey_deny(r, ctx);
+    }
+
+    ctx->session = lcf->stack;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_apikey_log_trouble(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_str_t  owner, provider, slot;
+
+    owner = ngx_http_apikey_ngx_str(ctx->txn.record.owner);
+    provider = ngx_http_apikey_ngx_str(ctx->txn.provider);
+    slot = ngx_http_apikey_ngx_str(ctx->txn.slot);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "apikey: an upstream key %s; owner \"%V\", "
+                  "provider \"%V\", slot \"%V\"",
+                  ctx->txn.trouble, &owner, &provider, &slot);
+
+    ctx->txn.trouble = NULL;
+}

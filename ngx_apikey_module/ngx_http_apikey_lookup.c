@@ -1,0 +1,506 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ak_tokens.h"
+#include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_zone.h"
+
+
+/*
+ * What a transaction asks for, from the zone, else from Redis.  All who ask
+ * for the same thing share one flight; a worker that finds another one in
+ * flight looks at the zone until the answer is there.
+ */
+
+#define NGX_HTTP_APIKEY_KEY_MAX     (2 * AK_NAME_MAX + 2)
+#define NGX_HTTP_APIKEY_FIELDS_MAX  64
+#define NGX_HTTP_APIKEY_POLL        2          /* milliseconds */
+
+
+/* The keys of the zone: a letter for the kind, then the names. */
+
+#define NGX_HTTP_APIKEY_RECORD      'k'        /* id */
+#define NGX_HTTP_APIKEY_TOKENS      't'        /* owner ":" provider */
+
+
+struct ngx_http_apikey_flight_s {
+    ngx_str_node_t                sn;
+    ngx_queue_t                   waiters;     /* of ctx */
+    ngx_event_t                   timer;
+    ngx_http_apikey_main_conf_t  *mcf;
+    u_char                        key[1];
+};
+
+
+static ngx_int_t ngx_http_apikey_lookup_key(const ak_need_t *need,
+    u_char *buf, ngx_str_t *key);
+static void ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
+    ak_source_e source, u_char *value, size_t len);
+static ngx_http_apikey_flight_t *ngx_http_apikey_flight_create(
+    ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key, uint32_t hash);
+static ngx_int_t ngx_http_apikey_flight_query(
+    ngx_http_apikey_flight_t *flight);
+static void ngx_http_apikey_flight_poll(ngx_event_t *ev);
+static void ngx_http_apikey_flight_reply(void *data, const ak_reply_t *reply);
+static ak_rc_t ngx_http_apikey_flight_pack(ngx_http_apikey_flight_t *flight,
+    const ak_reply_t *reply, size_t *len);
+static ak_rc_t ngx_http_apikey_pack_record(ngx_http_apikey_flight_t *flight,
+    const ak_field_t *fields, size_t n, size_t *len);
+static ak_rc_t ngx_http_apikey_pack_tokens(ngx_http_apikey_flight_t *flight,
+    const ak_field_t *fields, size_t n, size_t *len);
+static void ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight,
+    ak_rc_t rc, ak_source_e source, size_t len);
+
+
+ngx_int_t
+ngx_http_apikey_lookup_init(ngx_cycle_t *cycle,
+    ngx_http_apikey_main_conf_t *mcf)
+{
+    ngx_rbtree_init(&mcf->flights, &mcf->sentinel,
+                    ngx_str_rbtree_insert_value);
+
+    mcf->value = ngx_palloc(cycle->pool, AK_VALUE_MAX);
+
+    return (mcf->value == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    size_t                        len;
+    u_char                        buf[NGX_HTTP_APIKEY_KEY_MAX];
+    ak_rc_t                       rc;
+    uint32_t                      hash;
+    ngx_str_t                     key;
+    ngx_http_apikey_zone_e        found;
+    ngx_http_apikey_flight_t     *flight;
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
+
+    if (ngx_http_apikey_lookup_key(&ctx->txn.need, buf, &key) != NGX_OK) {
+        ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
+        return NGX_OK;
+    }
+
+    hash = ngx_murmur_hash2(key.data, key.len);
+
+    flight = (ngx_http_apikey_flight_t *)
+                 ngx_str_rbtree_lookup(&mcf->flights, &key, hash);
+
+    if (flight == NULL) {
+
+        found = ngx_http_apikey_zone_lookup(mcf->zone, &key, hash,
+                                            mcf->store->timeout, &rc,
+                                            mcf->value, &len);
+
+        if (found == NGX_HTTP_APIKEY_ZONE_FRESH) {
+            ngx_http_apikey_answer(ctx, rc, AK_SOURCE_HIT, mcf->value, len);
+            return NGX_OK;
+        }
+
+        flight = ngx_http_apikey_flight_create(mcf, &key, hash);
+
+        if (flight == NULL) {
+            ngx_http_apikey_answer(ctx, AK_UNAVAILABLE, AK_SOURCE_NONE,
+                                   NULL, 0);
+            return NGX_OK;
+        }
+
+        if (found == NGX_HTTP_APIKEY_ZONE_BUSY) {
+            ngx_add_timer(&flight->timer, NGX_HTTP_APIKEY_POLL);
+
+        } else if (ngx_http_apikey_flight_query(flight) != NGX_OK) {
+
+            /* Redis is known to be down: nobody waits for it */
+
+            ngx_queue_insert_tail(&flight->waiters, &ctx->queue);
+            ngx_http_apikey_flight_done(flight, AK_UNAVAILABLE,
+                                        AK_SOURCE_NONE, 0);
+            return NGX_OK;
+        }
+    }
+
+    ngx_queue_insert_tail(&flight->waiters, &ctx->queue);
+    ctx->waiting = 1;
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_apikey_lookup_cancel(ngx_http_apikey_ctx_t *ctx)
+{
+    if (ctx->waiting) {
+        ctx->waiting = 0;
+        ngx_queue_remove(&ctx->queue);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_apikey_lookup_key(const ak_need_t *need, u_char *buf, ngx_str_t *key)
+{
+    u_char  *p;
+
+    if (need->name.len > AK_NAME_MAX || need->provider.len > AK_NAME_MAX) {
+        return NGX_ERROR;
+    }
+
+    p = buf;
+
+    switch (need->type) {
+
+    case AK_NEED_RECORD:
+        *p++ = NGX_HTTP_APIKEY_RECORD;
+        p = ngx_cpymem(p, need->name.data, need->name.len);
+        break;
+
+    case AK_NEED_TOKENS:
+        *p++ = NGX_HTTP_APIKEY_TOKENS;
+        p = ngx_cpymem(p, need->name.data, need->name.len);
+        *p++ = ':';
+        p = ngx_cpymem(p, need->provider.data, need->provider.len);
+        break;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    key->data = buf;
+    key->len = p - buf;
+
+    return NGX_OK;
+}
+
+
+/* The value is copied: what is answered lives as long as the request. */
+
+static void
+ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
+    ak_source_e source, u_char *value, size_t len)
+{
+    u_char       *p;
+    ak_answer_t   answer;
+
+    ngx_memzero(&answer, sizeof(ak_answer_t));
+
+    answer.rc = rc;
+    answer.source = source;
+
+    if (rc == AK_OK) {
+        p = ngx_pnalloc(ctx->request->pool, len);
+
+        if (p == NULL) {
+            answer.rc = AK_UNAVAILABLE;
+
+        } else {
+            ngx_memcpy(p, value, len);
+            answer.value = ak_str(p, len);
+        }
+    }
+
+    ak_txn_answer(&ctx->txn, &answer);
+}
+
+
+static ngx_http_apikey_flight_t *
+ngx_http_apikey_flight_create(ngx_http_apikey_main_conf_t *mcf,
+    ngx_str_t *key, uint32_t hash)
+{
+    ngx_http_apikey_flight_t  *flight;
+
+    flight = ngx_calloc(sizeof(ngx_http_apikey_flight_t) + key->len,
+                        ngx_cycle->log);
+    if (flight == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(flight->key, key->data, key->len);
+
+    flight->sn.node.key = hash;
+    flight->sn.str.len = key->len;
+    flight->sn.str.data = flight->key;
+
+    flight->mcf = mcf;
+    flight->timer.handler = ngx_http_apikey_flight_poll;
+    flight->timer.data = flight;
+    flight->timer.log = ngx_cycle->log;
+
+    ngx_queue_init(&flight->waiters);
+    ngx_rbtree_insert(&mcf->flights, &flight->sn.node);
+
+    return flight;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_flight_query(ngx_http_apikey_flight_t *flight)
+{
+    u_char            buf[AK_STORE_KEY_MAX], *colon;
+    ak_rc_t           rc;
+    ak_str_t          argv[2], name, provider;
+    ak_store_conf_t  *store;
+
+    store = flight->mcf->store;
+
+    name = ak_str(flight->key + 1, flight->sn.str.len - 1);
+
+    if (flight->key[0] == NGX_HTTP_APIKEY_RECORD) {
+        rc = ak_store_record_key(store, name, buf, &argv[1]);
+
+    } else {
+
+        /* a provider's name has no colon, an owner's may */
+
+        colon = flight->key + flight->sn.str.len - 1;
+
+        while (*colon != ':') {
+            colon--;
+        }
+
+        name.len = colon - name.data;
+        provider = ak_str(colon + 1, flight->key + flight->sn.str.len
+                                     - (colon + 1));
+
+        rc = ak_store_tokens_key(store, name, provider, buf, &argv[1]);
+    }
+
+    if (rc != AK_OK) {
+        return NGX_ERROR;
+    }
+
+    argv[0] = ak_literal("HGETALL");
+
+    if (ngx_apikey_redis_query(flight->mcf->redis, argv, 2,
+                               ngx_http_apikey_flight_reply, flight)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_apikey_flight_poll(ngx_event_t *ev)
+{
+    size_t                     len;
+    ak_rc_t                    rc;
+    ngx_http_apikey_zone_e     found;
+    ngx_http_apikey_flight_t  *flight;
+
+    flight = ev->data;
+
+    found = ngx_http_apikey_zone_lookup(flight->mcf->zone, &flight->sn.str,
+                                        flight->sn.node.key,
+                                        flight->mcf->store->timeout, &rc,
+                                        flight->mcf->value, &len);
+    switch (found) {
+
+    case NGX_HTTP_APIKEY_ZONE_FRESH:
+        ngx_http_apikey_flight_done(flight, rc, AK_SOURCE_HIT, len);
+        return;
+
+    case NGX_HTTP_APIKEY_ZONE_BUSY:
+        ngx_add_timer(&flight->timer, NGX_HTTP_APIKEY_POLL);
+        return;
+
+    default:
+        break;
+    }
+
+    if (ngx_http_apikey_flight_query(flight) != NGX_OK) {
+        ngx_http_apikey_flight_done(flight, AK_UNAVAILABLE, AK_SOURCE_NONE,
+                                    0);
+    }
+}
+
+
+static void
+ngx_http_apikey_flight_reply(void *data, const ak_reply_t *reply)
+{
+    ngx_http_apikey_flight_t *flight = data;
+
+    size_t   len;
+    ak_rc_t  rc;
+
+    len = 0;
+    rc = (reply == NULL) ? AK_UNAVAILABLE
+                         : ngx_http_apikey_flight_pack(flight, reply, &len);
+
+    ngx_http_apikey_flight_done(flight, rc, AK_SOURCE_MISS, len);
+}
+
+
+static ak_rc_t
+ngx_http_apikey_flight_pack(ngx_http_apikey_flight_t *flight,
+    const ak_reply_t *reply, size_t *len)
+{
+    size_t      n;
+    ak_rc_t     rc;
+    ak_field_t  fields[NGX_HTTP_APIKEY_FIELDS_MAX];
+
+    rc = ak_store_fields(reply, fields, NGX_HTTP_APIKEY_FIELDS_MAX, &n);
+
+    switch (rc) {
+
+    case AK_OK:
+        break;
+
+    case AK_NOT_FOUND:
+        return rc;
+
+    case AK_UNAVAILABLE:
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "apikey: redis refused to read \"%V\"",
+                      &flight->sn.str);
+        return rc;
+
+    default:
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "apikey: \"%V\" in redis is not what it should be",
+                      &flight->sn.str);
+        return rc;
+    }
+
+    if (flight->key[0] == NGX_HTTP_APIKEY_RECORD) {
+        return ngx_http_apikey_pack_record(flight, fields, n, len);
+    }
+
+    return ngx_http_apikey_pack_tokens(flight, fields, n, len);
+}
+
+
+static ak_rc_t
+ngx_http_apikey_pack_record(ngx_http_apikey_flight_t *flight,
+    const ak_field_t *fields, size_t n, size_t *len)
+{
+    ngx_str_t    id;
+    ak_diag_t    diag;
+    ak_record_t  rec;
+
+    id.data = flight->key + 1;
+    id.len = flight->sn.str.len - 1;
+
+    if (ak_record_parse(fields, n, &rec, &diag) != AK_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "apikey: the record of key \"%V\" is damaged: %s",
+                      &id, diag.text);
+        return AK_ERROR;
+    }
+
+    if (ak_record_pack(&rec, flight->mcf->value, len) != AK_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "apikey: the record of key \"%V\" is too large", &id);
+        return AK_ERROR;
+    }
+
+    return AK_OK;
+}
+
+
+static ak_rc_t
+ngx_http_apikey_pack_tokens(ngx_http_apikey_flight_t *flight,
+    const ak_field_t *fields, size_t n, size_t *len)
+{
+    unsigned   damaged;
+    ngx_str_t  name;
+
+    name.data = flight->key + 1;
+    name.len = flight->sn.str.len - 1;
+
+    if (ak_tokens_pack(fields, n, flight->mcf->value, len, &damaged)
+        != AK_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "apikey: the upstream keys of \"%V\" are too many",
+                      &name);
+        return AK_ERROR;
+    }
+
+    if (damaged) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "apikey: %ui upstream key(s) of \"%V\" cannot be read",
+                      (ngx_uint_t) damaged, &name);
+    }
+
+    return AK_OK;
+}
+
+
+/*
+ * The flight has landed; mcf->value is what it brought.  All who waited are
+ * answered before any of them goes on: a request that goes on may end others.
+ */
+
+static void
+ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
+    ak_source_e source, size_t len)
+{
+    uint32_t                      hash;
+    ngx_str_t                    *key;
+    ngx_queue_t                   waiters, *q;
+    ngx_http_apikey_ctx_t        *ctx;
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    mcf = flight->mcf;
+    key = &flight->sn.str;
+    hash = flight->sn.node.key;
+
+    ngx_rbtree_delete(&mcf->flights, &flight->sn.node);
+
+    if (flight->timer.timer_set) {
+        ngx_del_timer(&flight->timer);
+    }
+
+    if (rc == AK_UNAVAILABLE) {
+        ngx_http_apikey_zone_release(mcf->zone, key, hash);
+
+        if (ngx_http_apikey_zone_stale(mcf->zone, key, hash, mcf->value,
+                                       &len)
+            == NGX_OK)
+        {
+            rc = AK_OK;
+            source = AK_SOURCE_STALE;
+        }
+
+    } else if (source == AK_SOURCE_MISS) {
+        ngx_http_apikey_zone_store(mcf->zone, key, hash, rc,
+                                   ak_str(mcf->value,
+                                          rc == AK_OK ? len : 0));
+    }
+
+    ngx_queue_init(&waiters);
+
+    if (!ngx_queue_empty(&flight->waiters)) {
+        ngx_queue_add(&waiters, &flight->waiters);
+    }
+
+    ngx_free(flight);
+
+    for (q = ngx_queue_head(&waiters);
+         q != ngx_queue_sentinel(&waiters);
+         q = ngx_queue_next(q))
+    {
+        ctx = ngx_queue_data(q, ngx_http_apikey_ctx_t, queue);
+        ngx_http_apikey_answer(ctx, rc, source, mcf->value, len);
+    }
+
+    while (!ngx_queue_empty(&waiters)) {
+        q = ngx_queue_head(&waiters);
+        ngx_queue_remove(q);
+
+        ctx = ngx_queue_data(q, ngx_http_apikey_ctx_t, queue);
+
+        if (ctx->waiting) {
+            ctx->waiting = 0;
+            ngx_http_apikey_resume(ctx);
+        }
+    }
+}

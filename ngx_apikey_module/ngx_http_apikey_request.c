@@ -1,0 +1,263 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ngx_http_apikey_module.h"
+
+
+static bool ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
+    ak_str_t *value);
+static ngx_uint_t ngx_http_apikey_same_name(const ngx_str_t *received,
+    ak_str_t name);
+static ngx_int_t ngx_http_apikey_add_header(ngx_http_request_t *r,
+    const ak_effect_t *effect);
+
+
+void
+ngx_http_apikey_view(ngx_http_request_t *r, ak_view_t *view)
+{
+    view->header = ngx_http_apikey_view_header;
+    view->host = r;
+}
+
+
+static bool
+ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
+    ak_str_t *value)
+{
+    ngx_http_request_t *r = host;
+
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != name.len
+                || !ngx_http_apikey_same_name(&h[i].key, name))
+            {
+                continue;
+            }
+
+            if (n-- == 0) {
+                *value = ak_str(h[i].value.data, h[i].value.len);
+                return true;
+            }
+        }
+    }
+
+    return false;
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_same_name(const ngx_str_t *received, ak_str_t name)
+{
+    u_char  ch;
+    size_t  i;
+
+    for (i = 0; i < name.len; i++) {
+
+        ch = ngx_tolower(received->data[i]);
+
+        if (ch != name.data[i] && !(ch == '_' && name.data[i] == '-')) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * A header that is to go cannot just be marked: the proxy modules pass every
+ * element of the list.  Nor can elements be moved, since headers_in points
+ * into the list.  So those that stay are copied to a new one; headers_in goes
+ * on pointing to the old elements, which are the same.
+ */
+
+ngx_int_t
+ngx_http_apikey_strip(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, n;
+    ngx_list_t        headers;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    n = AK_EFFECTS_MAX;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        n += part->nelts;
+    }
+
+    if (ngx_list_init(&headers, r->pool, n, sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ak_provider_strips(ak_str(h[i].key.data, h[i].key.len))) {
+                continue;
+            }
+
+            copy = ngx_list_push(&headers);
+            *copy = h[i];      /* there is room for all */
+        }
+    }
+
+    r->headers_in.headers = headers;
+    r->headers_in.headers.last = &r->headers_in.headers.part;
+
+    r->headers_in.authorization = NULL;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    unsigned  i;
+
+    ctx->headers = r->headers_in.headers;
+    ctx->authorization = r->headers_in.authorization;
+
+    if (ngx_http_apikey_strip(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->edited = 1;
+
+    for (i = 0; i < ctx->txn.neffects; i++) {
+        if (ngx_http_apikey_add_header(r, &ctx->txn.effects[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return (i == 0) ? NGX_OK : ngx_http_apikey_wipe_later(r);
+}
+
+
+void
+ngx_http_apikey_restore(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    if (!ctx->edited) {
+        return;
+    }
+
+    /* the upstream of before is done with, and r->upstream will be another */
+
+    ngx_http_apikey_wipe_upstream(r);
+
+    r->headers_in.headers = ctx->headers;
+    r->headers_in.authorization = ctx->authorization;
+
+    ctx->edited = 0;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_in.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->key = ngx_http_apikey_ngx_str(effect->name);
+    h->value = ngx_http_apikey_ngx_str(effect->value);
+
+    h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
+    if (h->lowcase_key == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+
+    return NGX_OK;
+}
+
+
+/* The request that carries the key upstream is wiped when this one ends. */
+
+ngx_int_t
+ngx_http_apikey_wipe_later(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_apikey_wipe_upstream;
+    cln->data = r;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_apikey_wipe_upstream(void *data)
+{
+    ngx_http_request_t *r = data;
+
+    ngx_buf_t  *b;
+
+    /* the first buffer is the header, the others are the client's body */
+
+    if (r->upstream == NULL || r->upstream->request_bufs == NULL) {
+        return;
+    }
+
+    b = r->upstream->request_bufs->buf;
+
+    if (b->temporary) {
+        ngx_explicit_memzero(b->start, b->end - b->start);
+    }
+}
+
+
+/*
+ * The client's credentials lie in the connection's header buffer, which nginx
+ * frees or fills again, but does not wipe.
+ */
+
+void
+ngx_http_apikey_wipe_credentials(ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = ctx->edited ? &ctx->headers.part
+                       : &ctx->request->headers_in.headers.part;
+
+    for ( /* void */ ; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ak_provider_strips(ak_str(h[i].key.data, h[i].key.len))) {
+                ngx_explicit_memzero(h[i].value.data, h[i].value.len);
+            }
+        }
+    }
+}
