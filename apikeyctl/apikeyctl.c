@@ -1,0 +1,679 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ctl_print.h"
+#include "ctl_redis.h"
+
+
+#define CTL_OPT_OWNER    0x0001
+#define CTL_OPT_NAME     0x0002
+#define CTL_OPT_EXPIRES  0x0004
+#define CTL_OPT_BRAND    0x0008
+#define CTL_OPT_SLOT     0x0010
+#define CTL_OPT_SHARED   0x0020
+#define CTL_OPT_ALL      0xffff
+
+
+typedef struct {
+    const char  *name;
+    int          argument;             /* of getopt_long(3) */
+    unsigned     bit;                  /* which commands have it */
+    size_t       offset;               /* of its field in ctl_t */
+} ctl_option_t;
+
+
+/* The first three have no field. */
+
+enum {
+    CTL_HELP = 0,
+    CTL_VERSION,
+    CTL_SECRET,
+    CTL_FIELDS
+};
+
+
+static const ctl_option_t  ctl_options[] = {
+    { "help", no_argument, CTL_OPT_ALL, 0 },
+    { "version", no_argument, CTL_OPT_ALL, 0 },
+    { "secret", optional_argument, CTL_OPT_ALL, 0 },
+    { "store", required_argument, CTL_OPT_ALL, offsetof(ctl_t, store) },
+    { "keyring", required_argument, CTL_OPT_ALL, offsetof(ctl_t, keyring) },
+    { "json", no_argument, CTL_OPT_ALL, offsetof(ctl_t, json) },
+    { "owner", required_argument, CTL_OPT_OWNER, offsetof(ctl_t, owner) },
+    { "name", required_argument, CTL_OPT_NAME, offsetof(ctl_t, name) },
+    { "expires", required_argument, CTL_OPT_EXPIRES,
+      offsetof(ctl_t, expires) },
+    { "brand", required_argument, CTL_OPT_BRAND, offsetof(ctl_t, brand) },
+    { "slot", required_argument, CTL_OPT_SLOT, offsetof(ctl_t, slot) },
+    { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared) }
+};
+
+
+#define CTL_NOPTIONS  ak_nitems(ctl_options)
+#define CTL_LONG      256              /* above the letters of options */
+
+
+static const char  ctl_help_init[] =
+    "Writes a keyring with a new master key and a new pepper to the file\n"
+    "that --keyring names, readable by its owner alone (mode 0600).  A file\n"
+    "that is there is never overwritten.\n";
+
+static const char  ctl_help_key_create[] =
+    "Makes a key and prints it once; the store keeps a salted hash of it.\n"
+    "\n"
+    "  --owner OWNER    whose key it is\n"
+    "  --name NAME      what it is for, as in \"laptop\"\n"
+    "  --expires WHEN   a span from now as in 90d, a date as in 2027-01-31,\n"
+    "                   a time as in 2027-01-31T12:00:00Z, or never (default)\n"
+    "  --brand BRAND    letters behind \"sk-\", as in sk-acme-...\n";
+
+static const char  ctl_help_key_list[] =
+    "Lists the keys in the order of their owners and age, and those whose\n"
+    "records are damaged.\n"
+    "\n"
+    "  --owner OWNER    those of this owner alone\n";
+
+static const char  ctl_help_key_show[] =
+    "Shows the record of a key.  A damaged one is told and is exit status 1.\n";
+
+static const char  ctl_help_key_disable[] =
+    "The key is refused until \"apikeyctl key enable\".\n";
+
+static const char  ctl_help_key_enable[] =
+    "Lets a disabled key pass again.  A revoked key stays revoked.\n";
+
+static const char  ctl_help_key_revoke[] =
+    "The key is refused for ever, and whoever uses it is told so.\n";
+
+static const char  ctl_help_key_delete[] =
+    "Removes the record: the key is unknown from now on.\n";
+
+static const char  ctl_help_upstream_set[] =
+    "Seals a provider's secret with the first master key of the keyring and\n"
+    "stores it; what the slot held is replaced.  The secret is asked for\n"
+    "without an echo, or is read from standard input where that is no\n"
+    "terminal; it is never given on the command line.\n"
+    "\n"
+    "  --owner OWNER    whose requests it serves\n"
+    "  --shared         it serves those who have none of their own\n"
+    "  --slot SLOT      one of several keys of the provider (without it, the\n"
+    "                   slot \"default\")\n";
+
+static const char  ctl_help_upstream_list[] =
+    "Lists slots, without the secrets.  Where a keyring is named it is told\n"
+    "whether that has the master key (kid) of each.\n"
+    "\n"
+    "  --owner OWNER    those of this owner alone\n"
+    "  --shared         the shared ones alone\n";
+
+static const char  ctl_help_upstream_check[] =
+    "Opens each sealed key with the keyring and tells which cannot be opened,\n"
+    "and why; then the exit status is 1.  No secret is shown.\n"
+    "\n"
+    "  --owner OWNER    those of this owner alone\n"
+    "  --shared         the shared ones alone\n";
+
+static const char  ctl_help_upstream_delete[] =
+    "Removes the key of a slot.\n"
+    "\n"
+    "  --owner OWNER    of this owner\n"
+    "  --shared         of those who have none of their own\n"
+    "  --slot SLOT      which one (without it, the slot \"default\")\n";
+
+
+static const ctl_command_t  ctl_commands[] = {
+    { "init", NULL, ctl_init, 0, 0, 0,
+      "--keyring FILE", "make a keyring", ctl_help_init },
+
+    { "key", "create", ctl_key_create,
+      CTL_OPT_OWNER | CTL_OPT_NAME | CTL_OPT_EXPIRES | CTL_OPT_BRAND, 0, 0,
+      "--owner OWNER [--name NAME] [--expires WHEN] [--brand BRAND]",
+      "make a key and print it once", ctl_help_key_create },
+
+    { "key", "list", ctl_key_list, CTL_OPT_OWNER, 0, 0,
+      "[--owner OWNER]", "list the keys", ctl_help_key_list },
+
+    { "key", "show", ctl_key_show, 0, 1, 1,
+      "ID", "show the record of a key", ctl_help_key_show },
+
+    { "key", "disable", ctl_key_disable, 0, 1, 1,
+      "ID", "refuse a key for a time", ctl_help_key_disable },
+
+    { "key", "enable", ctl_key_enable, 0, 1, 1,
+      "ID", "let a disabled key pass again", ctl_help_key_enable },
+
+    { "key", "revoke", ctl_key_revoke, 0, 1, 1,
+      "ID", "refuse a key for ever", ctl_help_key_revoke },
+
+    { "key", "delete", ctl_key_delete, 0, 1, 1,
+      "ID", "remove the record of a key", ctl_help_key_delete },
+
+    { "upstream", "set", ctl_upstream_set,
+      CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT, 1, 1,
+      "(--owner OWNER | --shared) PROVIDER [--slot SLOT]",
+      "seal and store a provider's secret", ctl_help_upstream_set },
+
+    { "upstream", "list", ctl_upstream_list, CTL_OPT_OWNER | CTL_OPT_SHARED,
+      0, 0, "[--owner OWNER | --shared]", "list the slots",
+      ctl_help_upstream_list },
+
+    { "upstream", "check", ctl_upstream_check, CTL_OPT_OWNER | CTL_OPT_SHARED,
+      0, 0, "[--owner OWNER | --shared]", "open each sealed key",
+      ctl_help_upstream_check },
+
+    { "upstream", "delete", ctl_upstream_delete,
+      CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT, 1, 1,
+      "(--owner OWNER | --shared) PROVIDER [--slot SLOT]",
+      "remove the key of a slot", ctl_help_upstream_delete }
+};
+
+
+static const char  ctl_help_options[] =
+    "Options of every command:\n"
+    "  --store URL      where the records are, as in apikey_store:\n"
+    "                   redis://[user@]host[:port][/db] or redis+unix:PATH,\n"
+    "                   with options behind it, all in one argument\n"
+    "  --keyring FILE   the keyring, or env:NAME\n"
+    "  --json           answer in JSON\n"
+    "  --help           this\n"
+    "  --version        the version\n";
+
+static const char  ctl_help_end[] =
+    "\n"
+    "Environment:\n"
+    "  APIKEY_STORE     used where --store is not given\n"
+    "  APIKEY_KEYRING   used where --keyring is not given\n"
+    "\n"
+    "Exit status: 0 done, 1 refused or not found, 2 usage, 3 store\n"
+    "unavailable, 4 keyring.\n";
+
+
+static void
+ctl_vfail(const char *fmt, va_list args)
+{
+    char   text[2048];
+    char  *p;
+
+    if (vsnprintf(text, sizeof(text), fmt, args) < 0) {
+        return;
+    }
+
+    for (p = text; *p != '\0'; p++) {
+        if (iscntrl((unsigned char) *p)) {
+            *p = '?';
+        }
+    }
+
+    fprintf(stderr, "apikeyctl: %s\n", text);
+}
+
+
+ctl_status_e
+ctl_fail(ctl_status_e status, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    ctl_vfail(fmt, args);
+    va_end(args);
+
+    return status;
+}
+
+
+ctl_status_e
+ctl_usage(const ctl_t *ctl, const char *fmt, ...)
+{
+    va_list               args;
+    const ctl_command_t  *cmd;
+
+    va_start(args, fmt);
+    ctl_vfail(fmt, args);
+    va_end(args);
+
+    cmd = ctl->command;
+
+    if (cmd == NULL) {
+        return ctl_fail(CTL_USAGE, "see \"apikeyctl --help\"");
+    }
+
+    return ctl_fail(CTL_USAGE, "usage: apikeyctl %s%s%s %s", cmd->noun,
+                    cmd->verb == NULL ? "" : " ",
+                    cmd->verb == NULL ? "" : cmd->verb, cmd->synopsis);
+}
+
+
+ctl_status_e
+ctl_name_check(const ctl_t *ctl, const char *option, const char *value)
+{
+    json_t    *text;
+    ak_str_t   s;
+
+    s = ak_cstr(value);
+    text = json_stringn(value, s.len);
+    json_decref(text);
+
+    if (text == NULL || !ak_name_valid(s)) {
+        return ctl_usage(ctl, "%s is not a name: 1 to %d bytes of UTF-8, no "
+                         "control characters, no space at its ends", option,
+                         AK_NAME_MAX);
+    }
+
+    if (strcmp(option, "--owner") == 0 && strcmp(value, "*") == 0) {
+        return ctl_usage(ctl, "\"*\" is no owner; where upstream keys are to "
+                         "be shared, --shared says so");
+    }
+
+    return CTL_DONE;
+}
+
+
+/* The commands of a noun; NULL: of all. */
+
+static void
+ctl_print_commands(const char *noun)
+{
+    char                  name[32];
+    size_t                i;
+    const ctl_command_t  *cmd;
+
+    fputs("Commands:\n", stdout);
+
+    for (i = 0; i < ak_nitems(ctl_commands); i++) {
+        cmd = &ctl_commands[i];
+
+        if (noun != NULL && strcmp(noun, cmd->noun) != 0) {
+            continue;
+        }
+
+        snprintf(name, sizeof(name), "%s %s", cmd->noun,
+                 cmd->verb == NULL ? "" : cmd->verb);
+        printf("  %-16s %s\n", name, cmd->about);
+    }
+}
+
+
+static ctl_status_e
+ctl_help(const ctl_command_t *cmd, const char *noun)
+{
+    if (cmd != NULL) {
+        printf("Usage: apikeyctl %s%s%s %s\n\n%s\n%s", cmd->noun,
+               cmd->verb == NULL ? "" : " ",
+               cmd->verb == NULL ? "" : cmd->verb, cmd->synopsis, cmd->help,
+               ctl_help_options);
+        return CTL_DONE;
+    }
+
+    printf("Usage: apikeyctl [--store URL] [--keyring FILE] [--json] %s VERB "
+           "...\n\n", noun == NULL ? "NOUN" : noun);
+
+    ctl_print_commands(noun);
+
+    printf("\n\"apikeyctl NOUN VERB --help\" tells more of one.\n\n%s",
+           ctl_help_options);
+
+    if (noun == NULL) {
+        fputs(ctl_help_end, stdout);
+    }
+
+    return CTL_DONE;
+}
+
+
+/* What getopt_long() did not take; a value, which may be a secret, is not. */
+
+static ctl_status_e
+ctl_option_unknown(const ctl_t *ctl, int code, const char *word)
+{
+    if (optopt >= CTL_LONG) {
+        return ctl_usage(ctl, "--%s %s", ctl_options[optopt - CTL_LONG].name,
+                         code == ':' ? "wants a value" : "has no value");
+    }
+
+    if (optopt != 0) {
+        return ctl_usage(ctl, "there is no option -%c",
+                         isgraph(optopt) ? optopt : '?');
+    }
+
+    if (word != NULL && strlen(word) < 16
+        && strcspn(word, "=0123456789") == strlen(word))
+    {
+        return ctl_usage(ctl, "there is no option %s, or it is not the only "
+                         "one that begins so", word);
+    }
+
+    return ctl_usage(ctl, "there is no such option");
+}
+
+
+static ctl_status_e
+ctl_secret_refused(const ctl_t *ctl)
+{
+    return ctl_usage(ctl, "a secret is never given on the command line, which "
+                     "other users of the machine and the shell's history see; "
+                     "type it at the prompt, or give it on standard input");
+}
+
+
+/* Sets the field of an option. */
+
+static ctl_status_e
+ctl_option_set(ctl_t *ctl, size_t n)
+{
+    bool         *flag;
+    const char  **value;
+
+    if (ctl_options[n].argument == no_argument) {
+        flag = (bool *) ((char *) ctl + ctl_options[n].offset);
+        *flag = true;
+        return CTL_DONE;
+    }
+
+    value = (const char **) (void *) ((char *) ctl + ctl_options[n].offset);
+
+    if (*value != NULL) {
+        return ctl_usage(ctl, "--%s is given twice", ctl_options[n].name);
+    }
+
+    *value = optarg;
+
+    return CTL_DONE;
+}
+
+
+/*
+ * Options may stand anywhere among the words, POSIXLY_CORRECT or not.  *given
+ * has a bit for each option of the table.
+ */
+
+static ctl_status_e
+ctl_options_read(ctl_t *ctl, int argc, char **argv, unsigned *given)
+{
+    int            code;
+    size_t         i;
+    ctl_status_e   status;
+    struct option  options[CTL_NOPTIONS + 1];
+
+    memset(options, 0, sizeof(options));
+
+    for (i = 0; i < CTL_NOPTIONS; i++) {
+        options[i].name = ctl_options[i].name;
+        options[i].has_arg = ctl_options[i].argument;
+        options[i].val = CTL_LONG + (int) i;
+    }
+
+    opterr = 0;
+
+    for ( ;; ) {
+        code = getopt_long(argc, argv, "-:hV", options, NULL);
+
+        if (code == -1) {
+            break;
+        }
+
+        switch (code) {
+
+        case 1:
+            ctl->words[ctl->nwords++] = optarg;
+            continue;
+
+        case 'h':
+            code = CTL_LONG + CTL_HELP;
+            break;
+
+        case 'V':
+            code = CTL_LONG + CTL_VERSION;
+            break;
+
+        case ':':
+        case '?':
+            return ctl_option_unknown(ctl, code, argv[optind - 1]);
+        }
+
+        i = (size_t) (code - CTL_LONG);
+        *given |= 1u << i;
+
+        if (i == CTL_SECRET) {
+            return ctl_secret_refused(ctl);
+        }
+
+        if (i >= CTL_FIELDS) {
+            status = ctl_option_set(ctl, i);
+
+            if (status != CTL_DONE) {
+                return status;
+            }
+        }
+    }
+
+    while (optind < argc) {
+        ctl->words[ctl->nwords++] = argv[optind++];
+    }
+
+    return CTL_DONE;
+}
+
+
+/*
+ * Finds the command of the words, which are then those behind it.  *noun is
+ * set where there is one, even if the command is not complete.
+ */
+
+static void
+ctl_command_find(ctl_t *ctl, const char **noun)
+{
+    size_t                i, n;
+    const ctl_command_t  *cmd;
+
+    *noun = NULL;
+
+    for (i = 0; i < ak_nitems(ctl_commands) && ctl->nwords != 0; i++) {
+        cmd = &ctl_commands[i];
+
+        if (strcmp(cmd->noun, ctl->words[0]) != 0) {
+            continue;
+        }
+
+        *noun = cmd->noun;
+        n = (cmd->verb == NULL) ? 1 : 2;
+
+        if (n == 1 || (ctl->nwords > 1
+                       && strcmp(cmd->verb, ctl->words[1]) == 0))
+        {
+            ctl->command = cmd;
+            ctl->words += n;
+            ctl->nwords -= n;
+            return;
+        }
+    }
+}
+
+
+static ctl_status_e
+ctl_command_check(const ctl_t *ctl, unsigned given)
+{
+    size_t                i;
+    const ctl_command_t  *cmd;
+
+    cmd = ctl->command;
+
+    for (i = 0; i < CTL_NOPTIONS; i++) {
+        if ((given & (1u << i)) && ctl_options[i].bit != CTL_OPT_ALL
+            && !(cmd->options & ctl_options[i].bit))
+        {
+            return ctl_usage(ctl, "--%s is no option of this command",
+                             ctl_options[i].name);
+        }
+    }
+
+    if (ctl->nwords < cmd->min) {
+        return ctl_usage(ctl, "a word is missing");
+    }
+
+    if (ctl->nwords > cmd->max) {
+
+        if (cmd->run == ctl_upstream_set) {
+            return ctl_secret_refused(ctl);
+        }
+
+        return ctl_usage(ctl, "there are more words than the command takes");
+    }
+
+    return CTL_DONE;
+}
+
+
+static const char *
+ctl_env(const char *given, const char *name)
+{
+    const char  *value;
+
+    if (given != NULL) {
+        return given;
+    }
+
+    value = getenv(name);
+
+    return (value == NULL || *value == '\0') ? NULL : value;
+}
+
+
+static ctl_status_e
+ctl_run(ctl_t *ctl, int argc, char **argv)
+{
+    unsigned       given;
+    const char    *noun;
+    ctl_status_e   status;
+
+    given = 0;
+
+    status = ctl_options_read(ctl, argc, argv, &given);
+
+    if (status != CTL_DONE) {
+        return status;
+    }
+
+    ctl_command_find(ctl, &noun);
+
+    if (given & (1u << CTL_VERSION)) {
+        puts("apikeyctl " AK_VERSION);
+        return CTL_DONE;
+    }
+
+    if (ctl->command == NULL) {
+
+        if ((given & (1u << CTL_HELP)) && ctl->nwords == (noun != NULL)) {
+            return ctl_help(NULL, noun);
+        }
+
+        if (noun == NULL) {
+            return ctl_usage(ctl, ctl->nwords == 0
+                             ? "a command is missing: init, key or upstream"
+                             : "there is no such command; there are init, key "
+                               "and upstream");
+        }
+
+        return ctl_fail(CTL_USAGE, "%s \"apikeyctl %s --help\" shows the "
+                        "verbs", ctl->nwords == 1 ? "a verb is missing;"
+                                                  : "there is no such verb;",
+                        noun);
+    }
+
+    if (given & (1u << CTL_HELP)) {
+        return ctl_help(ctl->command, NULL);
+    }
+
+    status = ctl_command_check(ctl, given);
+
+    if (status != CTL_DONE) {
+        return status;
+    }
+
+    ctl->store = ctl_env(ctl->store, "APIKEY_STORE");
+    ctl->keyring = ctl_env(ctl->keyring, "APIKEY_KEYRING");
+
+    return ctl->command->run(ctl);
+}
+
+
+/*
+ * Descriptors 0 to 2 must be taken: a socket that got the number of a closed
+ * stdout would be sent what is printed.
+ */
+
+static void
+ctl_descriptors(void)
+{
+    int  fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+
+    if (fd > STDERR_FILENO) {
+        close(fd);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    bool            closed;
+    ctl_t           ctl;
+    char          **words;
+    ctl_status_e    status;
+    struct rlimit   none;
+
+    closed = (fcntl(STDOUT_FILENO, F_GETFD) == -1);
+
+    ctl_descriptors();
+
+    if (closed) {
+        /* so that writing fails, instead of being lost */
+        close(STDOUT_FILENO);
+        (void) open("/dev/null", O_RDONLY);
+    }
+
+    /* a closed pipe is an error of write(2), and a core holds secrets */
+
+    signal(SIGPIPE, SIG_IGN);
+    memset(&none, 0, sizeof(struct rlimit));
+    (void) setrlimit(RLIMIT_CORE, &none);
+
+    ctl_print_init();
+
+    memset(&ctl, 0, sizeof(ctl_t));
+
+    words = ctl_alloc(((size_t) argc + 1) * sizeof(char *));
+    ctl.words = words;
+
+    status = ctl_run(&ctl, argc, argv);
+
+    ctl_redis_close(&ctl);
+    ak_keyring_free(ctl.keys);
+    ctl_free(words);
+
+    if (ctl_print_flush() != CTL_DONE && status == CTL_DONE) {
+        status = CTL_REFUSED;
+    }
+
+    return (int) status;
+}

@@ -1,0 +1,89 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include <stdlib.h>
+
+#include "ak_mem.h"
+#include "ctl.h"
+
+
+#define CTL_ENV  "env:"
+
+
+void
+ctl_kid_text(const uint8_t *kid, char text[CTL_KID_TEXT_LEN + 1])
+{
+    size_t             i;
+    static const char  hex[] = "0123456789abcdef";
+
+    for (i = 0; i < AK_KID_LEN; i++) {
+        *text++ = hex[kid[i] >> 4];
+        *text++ = hex[kid[i] & 15];
+    }
+
+    *text = '\0';
+}
+
+
+static ak_keyring_t *
+ctl_keyring_env(const char *name, ak_diag_t *d)
+{
+    char          *text;
+    ak_keyring_t  *k;
+
+    text = getenv(name);
+
+    if (text == NULL || *text == '\0') {
+        ak_diag(d, "there is no such environment variable");
+        return NULL;
+    }
+
+    k = ak_keyring_parse(ak_cstr(text), d);
+
+    /* the environment is ours, nobody reads it after this */
+
+    ak_mem_wipe(text, strlen(text));
+
+    return k;
+}
+
+
+ctl_status_e
+ctl_keyring_open(ctl_t *ctl)
+{
+    ak_diag_t  d;
+
+    if (ctl->keyring == NULL) {
+        return ctl_usage(ctl, "no keyring is named: give --keyring FILE, or "
+                         "set APIKEY_KEYRING; \"apikeyctl init\" makes one");
+    }
+
+    memset(&d, 0, sizeof(ak_diag_t));
+
+    if (strncmp(ctl->keyring, CTL_ENV, sizeof(CTL_ENV) - 1) == 0) {
+        ctl->keys = ctl_keyring_env(ctl->keyring + sizeof(CTL_ENV) - 1, &d);
+
+    } else {
+        ctl->keys = ak_keyring_load(ctl->keyring, &d);
+    }
+
+    if (ctl->keys != NULL) {
+        return CTL_DONE;
+    }
+
+    if (d.line != 0) {
+        return ctl_fail(CTL_KEYRING, "keyring %s, line %u: %s", ctl->keyring,
+                        d.line, d.text);
+    }
+
+    /* what is wrong with the file itself names it already */
+
+    if (strstr(d.text, ctl->keyring) != NULL) {
+        return ctl_fail(CTL_KEYRING, "keyring: %s", d.text);
+    }
+
+    return ctl_fail(CTL_KEYRING, "keyring %s: %s", ctl->keyring, d.text);
+}
