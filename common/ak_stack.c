@@ -363,8 +363,13 @@ ak_stack_decide(const ak_stack_t *s, ak_txn_t *t)
 
     p = &t->progress;
 
-    if (p->impression == AK_NEGATIVE
-        || (p->impression == AK_UNDEF && t->phase == AK_AUTH))
+    if (p->impression == AK_NEGATIVE) {
+        return ak_stack_refuse(s, t);
+    }
+
+    if (p->impression == AK_UNDEF
+        && (t->phase == AK_AUTH
+            || (t->phase == AK_ACCOUNT && p->first != AK_SUCCESS)))
     {
         return ak_stack_refuse(s, t);
     }
@@ -456,6 +461,14 @@ ak_stack_begin(ak_txn_t *t, ak_phase_e phase)
 {
     if (phase == AK_ACCOUNT && !t->finished[AK_AUTH]) {
         return ak_stack_broken(t, "account asked before auth has granted");
+    }
+
+    if (phase == AK_AUTH) {
+
+        /* who it was in an earlier run is not who it is now */
+
+        memset(t->finished, 0, sizeof(t->finished));
+        t->identified = false;
     }
 
     if (phase == AK_SESSION_OPEN) {

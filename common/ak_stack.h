@@ -89,9 +89,9 @@ bool ak_stack_has(const ak_stack_t *s, ak_group_e group);
  * AK_DENIED   t->reason says why, t->module and t->line who said so
  * AK_AGAIN    t->need says what is asked for
  *
- * An auth phase in which nothing granted denies; so does an account or
- * session phase in which a line's failure counted.  Those without a line
- * grant.  AK_ACCOUNT wants AK_AUTH finished before it.  Where nothing granted
+ * An auth phase in which nothing granted denies, and so does an account phase
+ * in which lines failed and none granted.  A phase without a line, or whose
+ * lines all ignore, grants; a session phase denies where a failure counted.  AK_ACCOUNT wants AK_AUTH finished before it.  Where nothing granted
  * and an auth module was unavailable, that is the reason, whatever other
  * lines said: an outage is never told as a bad key.
  */

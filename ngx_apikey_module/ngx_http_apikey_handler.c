@@ -41,15 +41,8 @@ ngx_http_apikey_access_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_apikey_get_ctx(r);
 
-    if (ctx != NULL) {
-
-        if (ctx->waiting) {
-            return NGX_AGAIN;
-        }
-
-        /* redirected: what was made for the other location stays there */
-
-        ngx_http_apikey_restore(r, ctx);
+    if (ctx != NULL && ctx->waiting) {
+        return NGX_AGAIN;
     }
 
     if (lcf->stack == NULL) {
@@ -109,16 +102,20 @@ ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
         return ngx_http_apikey_subrequest(r, lcf, ctx);
     }
 
-    if (ctx != NULL) {
-
-        if (ctx->waiting) {
-            return NGX_AGAIN;
-        }
-
-        ngx_http_apikey_restore(r, ctx);
+    if (ctx != NULL && ctx->waiting) {
+        return NGX_AGAIN;
     }
 
     if (lcf->stack == NULL) {
+
+        /* redirected: what was put in for the other location stays there */
+
+        if (ctx != NULL && ctx->edited
+            && ngx_http_apikey_edit(r, ctx, 0) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         return NGX_DECLINED;
     }
 
@@ -144,7 +141,7 @@ ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_apikey_edit(r, ctx) != NGX_OK) {
+    if (ngx_http_apikey_edit(r, ctx, 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -370,8 +367,8 @@ ngx_http_apikey_deny(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
 /*
  * A subrequest has its parent's headers as they were when it was made.  What
- * was injected belongs to the parent's upstream: only a location with the same
- * session may send it.  Before the parent's headers are edited (auth_request)
+ * was put in is for the parent's upstream and no other, be it of a mirror or
+ * of a part of the page.  Before the parent's headers are edited (auth_request)
  * the location's own configuration says whether credentials pass.
  */
 
@@ -379,18 +376,12 @@ static ngx_int_t
 ngx_http_apikey_subrequest(ngx_http_request_t *r,
     ngx_http_apikey_loc_conf_t *lcf, ngx_http_apikey_ctx_t *ctx)
 {
-    ngx_int_t  rc;
-
-    if (ctx != NULL && ctx->edited) {
-
-        rc = (lcf->stack == ctx->session) ? ngx_http_apikey_wipe_later(r)
-                                          : ngx_http_apikey_strip(r);
-
-    } else {
-        rc = (lcf->stack != NULL) ? ngx_http_apikey_strip(r) : NGX_OK;
+    if (lcf->stack == NULL && (ctx == NULL || !ctx->edited)) {
+        return NGX_DECLINED;
     }
 
-    return (rc == NGX_OK) ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return (ngx_http_apikey_strip(r) == NGX_OK)
+           ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

@@ -76,10 +76,7 @@ typedef struct {
     ngx_uint_t                    status;      /* of our denial, or 0 */
     const ak_stack_t             *session;     /* whose session is open */
 
-    /* headers_in as the client sent it, while it is edited */
-
-    ngx_list_t                    headers;
-    ngx_table_elt_t              *authorization;
+    ngx_list_t                    headers;     /* while edited, as sent */
 
     ngx_queue_t                   queue;       /* while it waits */
 
@@ -136,18 +133,17 @@ void ngx_http_apikey_view(ngx_http_request_t *r, ak_view_t *view);
 
 ngx_int_t ngx_http_apikey_strip(ngx_http_request_t *r);
 
-/* Strips, adds what the session staged, and undoes both. */
+/*
+ * Strips, also of what an earlier location put in, and adds what the session
+ * has staged where "inject" says so.
+ */
 
 ngx_int_t ngx_http_apikey_edit(ngx_http_request_t *r,
-    ngx_http_apikey_ctx_t *ctx);
-void ngx_http_apikey_restore(ngx_http_request_t *r,
-    ngx_http_apikey_ctx_t *ctx);
+    ngx_http_apikey_ctx_t *ctx, ngx_uint_t inject);
 
-/* Wipe what the client sent, and what was sent to the upstream. */
+/* Wipes what the client sent. */
 
 void ngx_http_apikey_wipe_credentials(ngx_http_apikey_ctx_t *ctx);
-void ngx_http_apikey_wipe_upstream(void *data);
-ngx_int_t ngx_http_apikey_wipe_later(ngx_http_request_t *r);
 
 
 /* ngx_http_apikey_lookup.c */

@@ -13,6 +13,8 @@ static ngx_uint_t ngx_http_apikey_same_name(const ngx_str_t *received,
     ak_str_t name);
 static ngx_int_t ngx_http_apikey_add_header(ngx_http_request_t *r,
     const ak_effect_t *effect);
+static ngx_int_t ngx_http_apikey_wipe_later(ngx_http_request_t *r);
+static void ngx_http_apikey_wipe_upstream(void *data);
 
 
 void
@@ -79,7 +81,8 @@ ngx_http_apikey_same_name(const ngx_str_t *received, ak_str_t name)
  * A header that is to go cannot just be marked: the proxy modules pass every
  * element of the list.  Nor can elements be moved, since headers_in points
  * into the list.  So those that stay are copied to a new one; headers_in goes
- * on pointing to the old elements, which are the same.
+ * on pointing to the old elements, which are the same, also to Authorization:
+ * nothing forwards that pointer, and $remote_user needs it.
  */
 
 ngx_int_t
@@ -120,25 +123,34 @@ ngx_http_apikey_strip(ngx_http_request_t *r)
     r->headers_in.headers = headers;
     r->headers_in.headers.last = &r->headers_in.headers.part;
 
-    r->headers_in.authorization = NULL;
-
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    ngx_uint_t inject)
 {
     unsigned  i;
 
-    ctx->headers = r->headers_in.headers;
-    ctx->authorization = r->headers_in.authorization;
+    if (!ctx->edited) {
+        ctx->headers = r->headers_in.headers;
+        ctx->edited = 1;
+
+    } else {
+
+        /* redirected: that upstream is done with, r->upstream is made anew */
+
+        ngx_http_apikey_wipe_upstream(r);
+    }
 
     if (ngx_http_apikey_strip(r) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ctx->edited = 1;
+    if (!inject || ctx->txn.neffects == 0) {
+        return NGX_OK;
+    }
 
     for (i = 0; i < ctx->txn.neffects; i++) {
         if (ngx_http_apikey_add_header(r, &ctx->txn.effects[i]) != NGX_OK) {
@@ -146,25 +158,7 @@ ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
         }
     }
 
-    return (i == 0) ? NGX_OK : ngx_http_apikey_wipe_later(r);
-}
-
-
-void
-ngx_http_apikey_restore(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
-{
-    if (!ctx->edited) {
-        return;
-    }
-
-    /* the upstream of before is done with, and r->upstream will be another */
-
-    ngx_http_apikey_wipe_upstream(r);
-
-    r->headers_in.headers = ctx->headers;
-    r->headers_in.authorization = ctx->authorization;
-
-    ctx->edited = 0;
+    return ngx_http_apikey_wipe_later(r);
 }
 
 
@@ -196,7 +190,7 @@ ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
 
 /* The request that carries the key upstream is wiped when this one ends. */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_apikey_wipe_later(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t  *cln;
@@ -213,7 +207,7 @@ ngx_http_apikey_wipe_later(ngx_http_request_t *r)
 }
 
 
-void
+static void
 ngx_http_apikey_wipe_upstream(void *data)
 {
     ngx_http_request_t *r = data;
