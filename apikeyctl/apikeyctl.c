@@ -18,9 +18,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "ak_mem.h"
 #include "ctl_print.h"
 #include "ctl_redis.h"
 
+
+#define CTL_STACK_WIPED  131072
 
 #define CTL_OPT_OWNER    0x0001
 #define CTL_OPT_NAME     0x0002
@@ -633,6 +636,20 @@ ctl_descriptors(void)
 }
 
 
+/*
+ * Copies of secrets lie where registers were saved, as by the dynamic linker
+ * at the first call of a function: far below, in frames that have ended.
+ */
+
+static void __attribute__((noinline))
+ctl_wipe_stack(void)
+{
+    char  frames[CTL_STACK_WIPED];
+
+    ak_mem_wipe(frames, sizeof(frames));
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -674,6 +691,8 @@ main(int argc, char **argv)
     if (ctl_print_flush() != CTL_DONE && status == CTL_DONE) {
         status = CTL_REFUSED;
     }
+
+    ctl_wipe_stack();
 
     return (int) status;
 }

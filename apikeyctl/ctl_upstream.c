@@ -378,11 +378,11 @@ static void
 ctl_upstream_row(ctl_upstream_list_t *list, const ak_place_t *place,
     ak_str_t token, const char *why)
 {
-    char          kid[CTL_KID_TEXT_LEN + 1];
-    size_t        len;
-    json_t       *row;
-    uint8_t       sealed[AK_SEALED_MAX];
-    ak_keyring_t *keys;
+    char           kid[CTL_KID_TEXT_LEN + 1];
+    size_t         len;
+    json_t        *row;
+    uint8_t        sealed[AK_SEALED_MAX];
+    ak_keyring_t  *keys;
 
     row = ctl_upstream_object(place);
     keys = list->ctl->keys;
