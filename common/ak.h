@@ -91,4 +91,36 @@ ak_str_starts(ak_str_t s, ak_str_t prefix)
 }
 
 
+/*
+ * Whether all bytes are visible ASCII, 0x21 to 0x7e, as a key or the value of
+ * a header is.  Eight at a time: a byte that is too small borrows from its top
+ * bit, one that is too large carries into it or has it set.
+ */
+
+static inline bool
+ak_str_visible(ak_str_t s)
+{
+    size_t    i;
+    uint8_t   bad;
+    uint64_t  v, bits;
+
+    bits = 0;
+
+    for (i = 0; i + 8 <= s.len; i += 8) {
+        memcpy(&v, s.data + i, 8);
+
+        bits |= ((v - 0x2121212121212121u) & ~v)
+                | (v + 0x0101010101010101u) | v;
+    }
+
+    bad = (bits & 0x8080808080808080u) != 0;
+
+    for ( /* void */ ; i < s.len; i++) {
+        bad |= (uint8_t) (s.data[i] - 0x21) > 0x7e - 0x21;
+    }
+
+    return !bad;
+}
+
+
 #endif /* _AK_H_INCLUDED_ */

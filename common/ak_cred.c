@@ -99,24 +99,17 @@ ak_cred_is_jwt(ak_str_t value)
 static ak_cred_kind_e
 ak_cred_kind(ak_str_t value)
 {
-    size_t   i;
-    uint8_t  bad;
-
     if (ak_cred_is_jwt(value)) {
         return AK_CRED_JWT;
     }
 
-    if (value.len < AK_KEY_MIN || value.len > AK_KEY_MAX) {
+    if (value.len < AK_KEY_MIN || value.len > AK_KEY_MAX
+        || !ak_str_visible(value))
+    {
         return AK_CRED_MALFORMED;
     }
 
-    bad = 0;
-
-    for (i = 0; i < value.len; i++) {
-        bad |= (value.data[i] <= 0x20) | (value.data[i] >= 0x7f);
-    }
-
-    return bad ? AK_CRED_MALFORMED : AK_CRED_KEY;
+    return AK_CRED_KEY;
 }
 
 

@@ -143,6 +143,10 @@ ak_provider_strips(ak_str_t header)
             continue;
         }
 
+        if (memcmp(header.data, name.data, name.len) == 0) {
+            return true;
+        }
+
         for (j = 0; j < name.len; j++) {
             ch = header.data[j];
 

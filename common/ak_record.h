@@ -51,8 +51,8 @@ typedef struct {
     ak_str_t     ips;
     ak_str_t     rate;
     ak_str_t     replaced_by;
-    ak_field_t   meta[AK_RECORD_META_MAX];     /* names without "meta." */
     unsigned     nmeta;
+    ak_field_t   meta[AK_RECORD_META_MAX];     /* names without "meta." */
 } ak_record_t;
 
 

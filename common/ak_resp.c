@@ -430,10 +430,10 @@ ak_rc_t
 ak_resp_format(uint8_t **buf, size_t *len, size_t *size, const ak_str_t *argv,
     size_t argc)
 {
-    int           n;
     char         *cmd, **heap;
     size_t        i, sizes[AK_RESP_ARGS], *lens;
     ak_rc_t       rc;
+    long long     n;
     const char   *args[AK_RESP_ARGS], **list;
 
     heap = NULL;

@@ -52,24 +52,6 @@ ak_seal_aad(const ak_place_t *place, uint8_t *dst, ak_str_t *aad)
 }
 
 
-/* A secret becomes the value of a header: visible ASCII, and some of it. */
-
-static bool
-ak_seal_presentable(const uint8_t *p, size_t len)
-{
-    size_t   i;
-    uint8_t  bad;
-
-    bad = (len == 0);
-
-    for (i = 0; i < len; i++) {
-        bad |= (uint8_t) (p[i] - 0x21) > 0x7e - 0x21;
-    }
-
-    return !bad;
-}
-
-
 static size_t
 ak_seal_encode(const uint8_t *sealed, size_t len, uint8_t *dst)
 {
@@ -111,7 +93,7 @@ ak_seal(const ak_keyring_t *k, const ak_place_t *place, ak_str_t secret,
                        AK_SECRET_MAX);
     }
 
-    if (!ak_seal_presentable(secret.data, secret.len)) {
+    if (secret.len == 0 || !ak_str_visible(secret)) {
         return ak_diag(d, "the secret is empty or holds what cannot stand in "
                        "a header: a space, a control or a non-ASCII "
                        "character");
@@ -257,7 +239,9 @@ ak_seal_open(const ak_keyring_t *k, const ak_place_t *place, ak_str_t sealed,
         return AK_ERROR;
     }
 
-    if (!ak_seal_presentable(dst, ak_seal_secret_len(sealed))) {
+    /* it becomes the value of a header, and no more than that */
+
+    if (!ak_str_visible(ak_str(dst, ak_seal_secret_len(sealed)))) {
         ak_mem_wipe(dst, ak_seal_secret_len(sealed));
         return AK_ERROR;
     }

@@ -469,6 +469,9 @@ ak_stack_begin(ak_txn_t *t, ak_phase_e phase)
 
         memset(t->finished, 0, sizeof(t->finished));
         t->identified = false;
+        t->owner = ak_str(NULL, 0);
+        t->name = ak_str(NULL, 0);
+        t->record = ak_str(NULL, 0);
     }
 
     if (phase == AK_SESSION_OPEN) {

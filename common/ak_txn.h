@@ -125,8 +125,10 @@ typedef struct ak_txn_s {
     const char          *alert;        /* a broken invariant, for the log */
 
     ak_str_t             id;           /* of the key; may be logged */
-    bool                 identified;   /* some module proved who it is */
-    ak_record_t          record;       /* where identified */
+    bool                 identified;   /* some module proved who it is: */
+    ak_str_t             owner;
+    ak_str_t             name;         /* of the key */
+    ak_str_t             record;       /* packed, see ak_record.h */
     ak_source_e          source;       /* of the record */
     ak_str_t             provider;     /* whose key is injected */
     ak_str_t             slot;

@@ -612,6 +612,8 @@ ngx_apikey_redis_accepted(ngx_apikey_redis_t *redis)
 static void
 ngx_apikey_redis_pause(ngx_apikey_redis_t *redis)
 {
+    redis->log.action = NULL;
+
     if (ngx_apikey_redis_exiting()) {
         redis->state = NGX_APIKEY_REDIS_NONE;
         return;

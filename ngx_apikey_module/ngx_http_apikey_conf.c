@@ -24,6 +24,10 @@ static void ngx_http_apikey_here(ngx_conf_t *cf,
     ngx_http_apikey_where_t *where);
 static ngx_int_t ngx_http_apikey_render_bodies(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf);
+static ngx_int_t ngx_http_apikey_prepare_headers(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+static ngx_int_t ngx_http_apikey_prepare_header(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf, ak_str_t name);
 
 
 #define NGX_HTTP_APIKEY_TTL           60000
@@ -533,7 +537,11 @@ ngx_http_apikey_conf_complete(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    return ngx_http_apikey_render_bodies(cf, mcf);
+    if (ngx_http_apikey_render_bodies(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_apikey_prepare_headers(cf, mcf);
 }
 
 
@@ -564,6 +572,64 @@ ngx_http_apikey_render_bodies(ngx_conf_t *cf,
 
         ngx_memcpy(mcf->bodies[i].data, body, len);
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_prepare_headers(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf)
+{
+    size_t                i;
+    const ak_provider_t  *p;
+
+    if (ngx_array_init(&mcf->carried, cf->pool, 16,
+                       sizeof(ngx_http_apikey_carried_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; (p = ak_provider_at(i)) != NULL; i++) {
+
+        if (ngx_http_apikey_prepare_header(cf, mcf, p->carriage.header)
+            != NGX_OK
+            || ngx_http_apikey_prepare_header(cf, mcf, p->newer.header)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_prepare_header(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf, ak_str_t name)
+{
+    ngx_http_apikey_carried_t  *carried;
+
+    if (name.len == 0) {
+        return NGX_OK;
+    }
+
+    carried = ngx_array_push(&mcf->carried);
+    if (carried == NULL) {
+        return NGX_ERROR;
+    }
+
+    carried->name = name.data;
+    carried->lowcase = ngx_pnalloc(cf->pool, name.len);
+
+    if (carried->lowcase == NULL) {
+        return NGX_ERROR;
+    }
+
+    carried->hash = ngx_hash_strlow(carried->lowcase, (u_char *) name.data,
+                                    name.len);
 
     return NGX_OK;
 }

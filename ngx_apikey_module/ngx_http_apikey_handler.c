@@ -188,11 +188,11 @@ ngx_http_apikey_create_ctx(ngx_http_request_t *r)
     }
 
     ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_apikey_ctx_t));
+    ngx_memzero((u_char *) ctx + sizeof(ak_txn_t),
+                sizeof(ngx_http_apikey_ctx_t) - sizeof(ak_txn_t));
+    ak_txn_init(&ctx->txn);
 
     ctx->request = r;
-
-    ak_txn_init(&ctx->txn);
 
     ctx->txn.mem.alloc = ngx_http_apikey_alloc;
     ctx->txn.mem.data = r->pool;
@@ -425,7 +425,7 @@ ngx_http_apikey_log_trouble(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
     ngx_str_t  owner, provider, slot;
 
-    owner = ngx_http_apikey_ngx_str(ctx->txn.record.owner);
+    owner = ngx_http_apikey_ngx_str(ctx->txn.owner);
     provider = ngx_http_apikey_ngx_str(ctx->txn.provider);
     slot = ngx_http_apikey_ngx_str(ctx->txn.slot);
 

@@ -37,6 +37,15 @@ typedef struct {
 } ngx_http_apikey_where_t;
 
 
+/* A header that carries a provider's key, as nginx wants its headers. */
+
+typedef struct {
+    const uint8_t                *name;        /* that of the provider table */
+    u_char                       *lowcase;
+    ngx_uint_t                    hash;
+} ngx_http_apikey_carried_t;
+
+
 typedef struct {
     ak_keyring_t                 *keyring;
     ak_digest_t                  *digest;
@@ -50,6 +59,7 @@ typedef struct {
     ngx_http_apikey_where_t       injected;    /* the first inject */
 
     ngx_str_t                     bodies[AK_REASON_MAX];
+    ngx_array_t                   carried;     /* ngx_http_apikey_carried_t */
 
     /* a worker's own: lookups under way, by key, and a place for replies */
 
@@ -70,8 +80,8 @@ typedef struct {
 /* A request's, shared by what it is redirected to. */
 
 typedef struct {
+    ak_txn_t                      txn;         /* first */
     ngx_http_request_t           *request;
-    ak_txn_t                      txn;
 
     ngx_uint_t                    status;      /* of our denial, or 0 */
     const ak_stack_t             *session;     /* whose session is open */

@@ -31,9 +31,24 @@ ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
 {
     ngx_http_request_t *r = host;
 
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t              i;
+    ngx_list_part_t        *part;
+    ngx_table_elt_t        *h;
+    static const ak_str_t   authorization = ak_string("authorization");
+
+    if (ak_str_eq(name, authorization)) {
+
+        /* nginx has refused requests with two of them */
+
+        h = r->headers_in.authorization;
+
+        if (h == NULL || n != 0) {
+            return false;
+        }
+
+        *value = ak_str(h->value.data, h->value.len);
+        return true;
+    }
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
@@ -77,6 +92,13 @@ ngx_http_apikey_same_name(const ngx_str_t *received, ak_str_t name)
 }
 
 
+static ngx_inline ngx_uint_t
+ngx_http_apikey_strips(const ngx_table_elt_t *h)
+{
+    return ak_provider_strips(ak_str(h->lowcase_key, h->key.len));
+}
+
+
 /*
  * A header that is to go cannot just be marked: the proxy modules pass every
  * element of the list.  Nor can elements be moved, since headers_in points
@@ -111,7 +133,7 @@ ngx_http_apikey_strip(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ak_provider_strips(ak_str(h[i].key.data, h[i].key.len))) {
+            if (ngx_http_apikey_strips(&h[i])) {
                 continue;
             }
 
@@ -165,7 +187,10 @@ ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
 static ngx_int_t
 ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
 {
-    ngx_table_elt_t  *h;
+    ngx_uint_t                    i;
+    ngx_table_elt_t              *h;
+    ngx_http_apikey_carried_t    *carried;
+    ngx_http_apikey_main_conf_t  *mcf;
 
     h = ngx_list_push(&r->headers_in.headers);
     if (h == NULL) {
@@ -177,14 +202,22 @@ ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
     h->key = ngx_http_apikey_ngx_str(effect->name);
     h->value = ngx_http_apikey_ngx_str(effect->value);
 
-    h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
-    if (h->lowcase_key == NULL) {
-        return NGX_ERROR;
+    /* the names are those of the provider table, prepared at configuration */
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
+    carried = mcf->carried.elts;
+
+    for (i = 0; i < mcf->carried.nelts; i++) {
+
+        if (carried[i].name == effect->name.data) {
+            h->hash = carried[i].hash;
+            h->lowcase_key = carried[i].lowcase;
+
+            return NGX_OK;
+        }
     }
 
-    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
-
-    return NGX_OK;
+    return NGX_ERROR;
 }
 
 
@@ -249,7 +282,7 @@ ngx_http_apikey_wipe_credentials(ngx_http_apikey_ctx_t *ctx)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ak_provider_strips(ak_str(h[i].key.data, h[i].key.len))) {
+            if (ngx_http_apikey_strips(&h[i])) {
                 ngx_explicit_memzero(h[i].value.data, h[i].value.len);
             }
         }

@@ -37,10 +37,10 @@ static ngx_http_variable_t  ngx_http_apikey_vars[] = {
                         offsetof(ngx_http_apikey_ctx_t, txn.id), 0),
 
     ngx_http_apikey_var("apikey_owner", ngx_http_apikey_identity_variable,
-                        offsetof(ngx_http_apikey_ctx_t, txn.record.owner), 0),
+                        offsetof(ngx_http_apikey_ctx_t, txn.owner), 0),
 
     ngx_http_apikey_var("apikey_name", ngx_http_apikey_identity_variable,
-                        offsetof(ngx_http_apikey_ctx_t, txn.record.name), 0),
+                        offsetof(ngx_http_apikey_ctx_t, txn.name), 0),
 
     ngx_http_apikey_var("apikey_kind", ngx_http_apikey_kind_variable, 0, 0),
 
@@ -207,11 +207,14 @@ ngx_http_apikey_meta_variable(ngx_http_request_t *r,
     ngx_str_t *name = (ngx_str_t *) data;
 
     ak_str_t                key;
+    ak_record_t             rec;
     ngx_http_apikey_ctx_t  *ctx;
 
     ctx = ngx_http_apikey_get_ctx(r);
 
-    if (ctx == NULL || !ctx->txn.identified) {
+    if (ctx == NULL || !ctx->txn.identified
+        || ak_record_unpack(ctx->txn.record, &rec) != AK_OK)
+    {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -219,6 +222,5 @@ ngx_http_apikey_meta_variable(ngx_http_request_t *r,
     key = ak_str(name->data + sizeof("apikey_meta_") - 1,
                  name->len - (sizeof("apikey_meta_") - 1));
 
-    return ngx_http_apikey_set_variable(v,
-                                        ak_record_meta(&ctx->txn.record, key));
+    return ngx_http_apikey_set_variable(v, ak_record_meta(&rec, key));
 }

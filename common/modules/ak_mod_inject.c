@@ -31,6 +31,7 @@ typedef struct {
     size_t                provider;
     bool                  shared;
     bool                  begun;
+    bool                  failed;              /* some key did not open */
 } ak_inject_state_t;
 
 
@@ -109,7 +110,16 @@ ak_inject_init(void *data, ak_mem_t *mem, const ak_str_t *args, size_t nargs,
 static ak_str_t
 ak_inject_owner(const ak_txn_t *t, const ak_inject_state_t *state)
 {
-    return state->shared ? ak_inject_shared : t->record.owner;
+    return state->shared ? ak_inject_shared : t->owner;
+}
+
+
+/* A key that is there but does not open is never told as a missing one. */
+
+static ak_reason_e
+ak_inject_nothing(const ak_inject_state_t *state)
+{
+    return state->failed ? AK_UPSTREAM_KEY_ERROR : AK_UPSTREAM_KEY_MISSING;
 }
 
 
@@ -118,7 +128,7 @@ ak_inject_ask(ak_txn_t *t, const ak_inject_conf_t *conf,
     ak_inject_state_t *state)
 {
     if (state->provider == conf->n) {
-        return AK_UPSTREAM_KEY_MISSING;
+        return ak_inject_nothing(state);
     }
 
     return ak_txn_ask(t, AK_NEED_TOKENS, ak_inject_owner(t, state),
@@ -139,7 +149,7 @@ ak_inject_provider(ak_txn_t *t, const ak_inject_conf_t *conf,
     state->shared = !t->identified;
 
     if (state->shared && conf->own_only) {
-        return AK_UPSTREAM_KEY_MISSING;
+        return ak_inject_nothing(state);
     }
 
     return ak_inject_ask(t, conf, state);
@@ -281,6 +291,11 @@ ak_inject_session(ak_txn_t *t, const void *data, void *st)
 
     default:
         t->provider = p->name;
+        state->failed = true;
+
+        if (t->trouble == NULL) {
+            t->trouble = "cannot be read";
+        }
 
         if (conf->error_falls_back && !state->shared) {
             return ak_inject_next(t, conf, state);

@@ -19,10 +19,8 @@
 static ak_reason_e
 ak_key_judge(ak_txn_t *t)
 {
-    bool          found;
-    ak_record_t  *rec;
-
-    rec = &t->record;
+    bool         found;
+    ak_record_t  rec;
 
     switch (t->answer.rc) {
 
@@ -30,7 +28,7 @@ ak_key_judge(ak_txn_t *t)
         return AK_STORE_UNAVAILABLE;
 
     case AK_OK:
-        found = (ak_record_unpack(t->answer.value, rec) == AK_OK);
+        found = (ak_record_unpack(t->answer.value, &rec) == AK_OK);
         break;
 
     default:                   /* a record that cannot be read is none */
@@ -38,13 +36,13 @@ ak_key_judge(ak_txn_t *t)
         break;
     }
 
-    if (!ak_hash_verify(found ? &rec->hash : NULL, t->cred.value, t->digest,
+    if (!ak_hash_verify(found ? &rec.hash : NULL, t->cred.value, t->digest,
                         t->keyring))
     {
         return AK_UNKNOWN;
     }
 
-    switch (rec->status) {
+    switch (rec.status) {
 
     case AK_STATUS_ACTIVE:
         break;
@@ -56,11 +54,14 @@ ak_key_judge(ak_txn_t *t)
         return AK_REVOKED;
     }
 
-    if (rec->expires != 0 && rec->expires <= t->now) {
+    if (rec.expires != 0 && rec.expires <= t->now) {
         return AK_EXPIRED;
     }
 
     t->identified = true;
+    t->owner = rec.owner;
+    t->name = rec.name;
+    t->record = t->answer.value;
 
     return AK_SUCCESS;
 }

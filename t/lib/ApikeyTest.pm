@@ -637,7 +637,7 @@ sub start {
 
     if (!$ready || !$self->{pid}) {
         diag(_read($out));
-        diag($1) while $self->error_log =~ /(.*\[(?:emerg|alert|crit)\].*)/g;
+        diag($_) for $self->error_log =~ /.*\[(?:emerg|alert|crit)\].*/g;
         die "nginx does not start\n";
     }
 
@@ -713,9 +713,12 @@ sub single {
 sub workers {
     my ($self) = @_;
 
-    return $self->{pid} if $self->single;
-
     my @pids;
+
+    if ($self->single) {
+        @pids = ($self->{pid});
+        return @pids;
+    }
 
     for my $stat (glob '/proc/[0-9]*/stat') {
         my $text = _read($stat);

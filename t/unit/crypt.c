@@ -322,6 +322,7 @@ static void
 test_random(void **state)
 {
     int      i;
+    size_t   n;
     uint8_t  a[32], b[32], seen[32];
 
     (void) state;
@@ -337,7 +338,7 @@ test_random(void **state)
         assert_int_equal(ak_random(b, 31), AK_OK);
         assert_memory_not_equal(a, b, 31);
 
-        for (size_t n = 0; n < 31; n++) {
+        for (n = 0; n < 31; n++) {
             seen[n] |= a[n];
         }
     }

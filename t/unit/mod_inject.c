@@ -79,7 +79,7 @@ somebody(ak_txn_t *t, const void *conf, void *state)
     (void) state;
 
     t->identified = true;
-    t->record.owner = S("alice");
+    t->owner = S("alice");
 
     return AK_SUCCESS;
 }
@@ -800,7 +800,7 @@ test_nobody(void **state)
     begin(&b, NULL, "openai");
     put_secret(&b, "alice", "openai", "sk-of-alice");
     put_secret(&b, "*", "openai", "sk-of-all");
-    b.t.record.owner = S("alice");
+    b.t.owner = S("alice");
 
     assert_int_equal(ak_stack_run(b.s, &b.t, AK_SESSION_OPEN), AK_AGAIN);
     assert_str(b.t.need.name, "*");

@@ -223,8 +223,8 @@ test_granted(void **state)
 
     assert_int_equal(run(&b), AK_OK);
     assert_str(b.t.id, UNIT_ID);
-    assert_str(b.t.record.owner, "alice");
-    assert_str(b.t.record.name, "laptop");
+    assert_str(b.t.owner, "alice");
+    assert_str(b.t.name, "laptop");
     assert_str(b.t.module, "key");
     assert_int_equal(b.t.line, 1);
     assert_int_equal(b.t.source, AK_SOURCE_MISS);

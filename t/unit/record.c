@@ -32,8 +32,6 @@ static const ak_field_t  full[] = {
 };
 
 
-/* Parses copies that end where their memory ends. */
-
 static ak_rc_t
 parse(const ak_field_t *fields, size_t n, ak_record_t *rec, ak_diag_t *d)
 {
@@ -635,7 +633,7 @@ test_name_valid(void **state)
         "caf\xc3\xa9", "\xe6\x97\xa5\xe6\x9c\xac", "a|b", "a*", "**"
     };
     static const char  *ill[] = {
-        "", " ", " a", "a ", "a\n", "\ta", "a\tb", "a\x7f""b", "a\x01", "*"
+        "", " ", " a", "a ", "a\n", "\ta", "a\tb", "a\x7f", "a\x01", "*"
     };
 
     (void) state;

@@ -449,8 +449,8 @@ static const ak_reason_e  telling[] = {
 static void
 three_lines(const char *extra)
 {
-    size_t    i, n, x;
-    line_t    l[3];
+    size_t  i, k, n, x;
+    line_t  l[3];
 
     n = CONTROLS * ak_nitems(telling);
 
@@ -458,7 +458,7 @@ three_lines(const char *extra)
 
         x = i;
 
-        for (size_t k = 0; k < 3; k++) {
+        for (k = 0; k < 3; k++) {
             l[k].control = x % n / ak_nitems(telling);
             l[k].answer = telling[x % n % ak_nitems(telling)];
             x /= n;
@@ -1133,7 +1133,8 @@ test_refused_lines(void **state)
     check_refused(NULL, "auth", "requird", "key", NULL, "requird");
     check_refused(NULL, "auth", "Required", "key", NULL, "Required");
     check_refused(NULL, "auth", "required ", "key", NULL, "required ");
-    check_refused(NULL, "auth", "[success=maybe]", "key", NULL, "success=maybe");
+    check_refused(NULL, "auth", "[success=maybe]", "key", NULL,
+                  "success=maybe");
     check_refused(NULL, "auth", "required", "kye", NULL, "kye");
     check_refused(NULL, "auth", "required", "key", "colour=red", "colour=red");
     check_refused(NULL, "account", "required", "key", NULL, "key");

@@ -1,0 +1,246 @@
+#!/usr/bin/perl
+
+# (C) ngx_apikey_module contributors
+
+# Tests for the memory of a worker: after a request has ended, no 12-byte piece
+# of the client's key or of the upstream's is left in it.
+#
+# The upstream does not echo here, and the log is not at the level debug: what
+# nginx itself keeps of an answer, or prints of a header, is not the module's.
+
+use strict;
+use warnings;
+no warnings 'portable';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use ApikeyTest;
+
+my $t = ApikeyTest->new(level => 'info', not_under => ['asan', 'valgrind'],
+    reply => sub {
+        return [ 200, [ [ 'Content-Type', 'text/plain' ] ], "done\n" ];
+    });
+
+$t->http(<<'EOF');
+    apikey_keyring %%KEYRING%%;
+    apikey_store redis+unix:%%SOCKET%% timeout=30s;
+
+    upstream echo {
+        server 127.0.0.1:%%ECHO%%;
+        keepalive 4;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT1%% http2;
+        client_max_body_size 8m;
+
+        apikey on;
+        apikey_inject openai;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+
+        location / {
+            proxy_pass http://echo;
+        }
+
+        location /plain {
+            apikey_inject off;
+            proxy_pass http://echo;
+        }
+
+        location /file {
+            try_files /none @file;
+        }
+
+        location @file {
+            proxy_pass http://echo;
+        }
+
+        location /page {
+            error_page 401 /errors;
+            proxy_pass http://echo;
+        }
+
+        location /errors {
+            apikey off;
+            root %%DIR%%;
+        }
+
+        # nobody is there: the request is made, and made again
+
+        location /down {
+            proxy_pass http://127.0.0.1:%%PORT9%%;
+        }
+    }
+EOF
+
+$t->closed_port(9);
+$t->file('errors', "a page\n");
+$t->start;
+
+my $upstream = 'up-0Aa1Bb2Cc3Dd4Ee5Ff6Gg7Hh8Ii9Jj';
+
+$t->upstream_key('openai', $upstream);
+delete $t->{secrets}{$_} for grep { $_ ne $upstream } keys %{ $t->{secrets} };
+
+my ($worker) = $t->workers;
+
+
+# All that the worker may write to: whatever it read or made is there.
+
+sub memory {
+    my ($text, $size) = ('', 0);
+
+    open my $maps, '<', "/proc/$worker/maps" or return undef;
+    open my $mem, '<:raw', "/proc/$worker/mem" or return undef;
+
+    while (my $line = <$maps>) {
+        my ($from, $to) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) rw/ or next;
+        next if $line =~ /\[v(?:var|dso)/;
+
+        my ($at, $end) = (hex $from, hex $to);
+
+        sysseek $mem, $at, 0;
+
+        while ($at < $end) {
+            my $n = sysread $mem, my $part, 1 << 20 < $end - $at ? 1 << 20
+                : $end - $at;
+
+            last unless $n;
+            $text .= $part;
+            $at += $n;
+        }
+    }
+
+    return $text;
+}
+
+
+plan(skip_all => 'the memory of a worker cannot be read')
+    unless length(memory() // '');
+
+my @key = map { $t->put_key(owner => "owner$_") } 1 .. 4;
+my $revoked = $t->put_key(status => 'revoked');
+
+# While a request waits its key is there: so the search finds what there is.
+
+$t->{redis}->pause;
+
+my $wait = $t->connect;
+
+$wait->send(ApikeyHTTP::bytes('GET', '/',
+    [ Authorization => "Bearer $key[0]{key}" ]));
+ok(wait_for(sub { defined $t->leak(memory()) }), 'during a request');
+$t->{redis}->resume;
+is($wait->response->status, 200, 'the request ends');
+ok(wait_for(sub { !defined $t->leak(memory()) }, 2), 'and leaves nothing');
+
+# The connections stay open, so that none of their memory is given back.
+
+my @open = ($wait);
+
+
+sub after {
+    my ($name, @requests) = @_;
+
+    my $c = $t->connect;
+    my @status;
+
+    push @open, $c;
+
+    for my $text (@requests) {
+        $c->send($text);
+
+        # several of them where they are pipelined
+
+        for my $method ($text =~ m{^(\w+) \S+ HTTP/1\.1\r$}mg) {
+            my $r = $c->response(head => $method eq 'HEAD');
+
+            push @status, $r ? $r->status : 'none';
+        }
+    }
+
+    # a request ends a little after its answer has been read
+
+    my $gone = wait_for(sub { !defined $t->leak(memory()) }, 2);
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    ok($gone, "$name (@status)");
+}
+
+
+sub bytes { return ApikeyHTTP::bytes(@_) }
+
+
+sub bearer { return (Authorization => "Bearer $_[0]{key}") }
+sub bare { return ('x-api-key' => $_[0]{key}) }
+
+
+my @many = map { ("X-Other-$_" => 'y' x 50) } 1 .. 40;
+my $unknown = make_key();
+my $strange = $t->secret('strange-key-0Aa1Bb2Cc3Dd4');
+
+$t->secret($unknown->{key});
+
+after('GET', bytes('GET', '/', [ bearer($key[0]) ]));
+after('x-api-key', bytes('GET', '/', [ bare($key[1]) ]));
+after('both', bytes('GET', '/', [ bearer($key[0]), bare($key[0]) ]));
+after('several requests', map { bytes('GET', '/', [ bearer($_) ]) } @key);
+after('HEAD', bytes('HEAD', '/', [ bare($key[1]) ]));
+after('POST', bytes('POST', '/', [ bearer($key[2]) ], 'x' x 100000));
+after('without inject', bytes('GET', '/plain', [ bearer($key[2]) ]));
+after('a redirect', bytes('GET', '/file', [ bearer($key[3]) ]));
+after('many headers', bytes('GET', '/', [ @many, bearer($key[3]), @many ]));
+after('a large buffer', bytes('GET', '/', [ 'X-Long' => 'z' x 3000,
+    bearer($key[3]), 'X-More' => 'z' x 3000 ]));
+after('pipelined', join '', map { bytes('GET', '/', [ bearer($_) ]) } @key);
+after('missing', bytes('GET', '/'));
+after('malformed', bytes('GET', '/', [ 'x-api-key' => "$key[0]{key} x" ]));
+after('unknown', bytes('GET', '/', [ bearer($unknown) ]));
+after('foreign', bytes('GET', '/', [ 'x-api-key' => $strange ]));
+after('revoked', bytes('GET', '/', [ bearer($revoked) ]));
+after('ambiguous', bytes('GET', '/', [ bearer($key[0]), bare($key[1]) ]));
+after('a page', bytes('GET', '/page', [ bearer($unknown) ]));
+after('nobody is there', bytes('GET', '/down', [ bearer($key[0]) ]));
+after('other carriers', bytes('GET', '/', [ bearer($key[0]),
+    'api-key' => $key[1]{key}, 'x-goog-api-key' => $key[2]{key} ]));
+after('a denied POST', bytes('POST', '/', [ bearer($unknown) ],
+    'x' x 500000));
+
+# A client that goes away.
+
+$t->{redis}->pause;
+
+my $left = $t->connect;
+my $late = make_key();
+
+$t->secret($late->{key});
+$left->send(bytes('GET', '/', [ bearer($late) ]));
+ok(wait_for(sub { defined $t->leak(memory()) }), 'a client waits');
+$left->reset;
+ok(wait_for(sub { !defined $t->leak(memory()) }, 5), 'a client goes away');
+$t->{redis}->resume;
+
+# A connection that is closed, and its memory given back to the heap.
+
+$_->close for @open;
+ok(wait_for(sub { !defined $t->leak(memory()) }, 2), 'connections closed');
+
+# Over HTTP/2 nginx keeps what it received in its buffer for frames, and what
+# the protocol makes it keep in the table of HPACK; the upstream's key is in
+# neither.
+
+delete $t->{secrets}{$_} for grep { $_ ne $upstream } keys %{ $t->{secrets} };
+
+for my $h ([ bearer($key[0]) ], [ bare($key[1]) ], [ bearer($unknown) ]) {
+    my $r = $t->h2($t->port(1), 'GET', '/', $h);
+
+    ok(wait_for(sub { !defined $t->leak(memory()) }, 2),
+        "HTTP/2, $h->[0] (" . $r->status . ')');
+}
+
+$t->done;
