@@ -91,8 +91,9 @@ bool ak_stack_has(const ak_stack_t *s, ak_group_e group);
  *
  * An auth phase in which nothing granted denies, and so does an account phase
  * in which lines failed and none granted.  A phase without a line, or whose
- * lines all ignore, grants; a session phase denies where a failure counted.  AK_ACCOUNT wants AK_AUTH finished before it.  Where nothing granted
- * and an auth module was unavailable, that is the reason, whatever other
+ * lines all ignore, grants; a session phase denies where a failure counted.
+ * AK_ACCOUNT wants AK_AUTH finished before it.  Where nothing granted and an
+ * auth module was unavailable, that is the reason, whatever other
  * lines said: an outage is never told as a bad key.
  */
 

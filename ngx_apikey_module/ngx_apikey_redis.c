@@ -96,6 +96,7 @@ static ngx_int_t ngx_apikey_redis_password(ngx_conf_t *cf,
     ngx_apikey_redis_t *redis);
 static void ngx_apikey_redis_cleanup(void *data);
 
+static ngx_int_t ngx_apikey_redis_usable(ngx_apikey_redis_t *redis);
 static ngx_int_t ngx_apikey_redis_connect(ngx_apikey_redis_t *redis,
     ngx_uint_t probe);
 static ngx_int_t ngx_apikey_redis_next(ngx_apikey_redis_t *redis);
@@ -346,34 +347,8 @@ ngx_apikey_redis_query(ngx_apikey_redis_t *redis, const ak_str_t *argv,
         return NULL;
     }
 
-    switch (redis->state) {
-
-    case NGX_APIKEY_REDIS_PAUSE:
-
-        if (redis->down) {
-            return NULL;
-        }
-
-        /* fall through */
-
-    case NGX_APIKEY_REDIS_NONE:
-
-        if (ngx_apikey_redis_connect(redis, 0) != NGX_OK) {
-            return NULL;
-        }
-
-        break;
-
-    case NGX_APIKEY_REDIS_CONNECT:
-
-        if (redis->probe) {
-            return NULL;
-        }
-
-        break;
-
-    default: /* NGX_APIKEY_REDIS_READY */
-        break;
+    if (ngx_apikey_redis_usable(redis) != NGX_OK) {
+        return NULL;
     }
 
     if (ngx_apikey_redis_ring_reserve(redis) != NGX_OK) {
@@ -398,6 +373,35 @@ ngx_apikey_redis_query(ngx_apikey_redis_t *redis, const ak_str_t *argv,
     }
 
     return ticket;
+}
+
+
+/* Whether a command would be answered, for all that is known. */
+
+static ngx_int_t
+ngx_apikey_redis_usable(ngx_apikey_redis_t *redis)
+{
+    switch (redis->state) {
+
+    case NGX_APIKEY_REDIS_READY:
+        return NGX_OK;
+
+    case NGX_APIKEY_REDIS_CONNECT:
+        return redis->probe ? NGX_ERROR : NGX_OK;
+
+    case NGX_APIKEY_REDIS_PAUSE:
+
+        if (redis->down) {
+            return NGX_ERROR;
+        }
+
+        break;
+
+    default: /* NGX_APIKEY_REDIS_NONE */
+        break;
+    }
+
+    return ngx_apikey_redis_connect(redis, 0);
 }
 
 

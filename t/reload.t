@@ -119,7 +119,10 @@ for my $n (1 .. $end) {
 
 is($failed, 0, "$end reloads");
 
-cmp_ok(rss() - $before, '<', 1024, 'the master does not grow') unless $valgrind;
+# What sanitizers keep to themselves grows by design.
+
+cmp_ok(rss() - $before, '<', 1024, 'the master does not grow')
+    if ($ENV{APIKEY_FLAVOUR} // 'plain') eq 'plain';
 
 ok(wait_for(sub { $t->workers == 2 }), 'old workers are gone');
 

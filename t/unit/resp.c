@@ -300,10 +300,79 @@ test_string_limit(void **state)
     text[0] = '*';
     assert_int_equal(read_one(text, AK_RESP_BULK_MAX + 64, 16384), AK_ERROR);
 
-    /* and nobody feeds more than a reply can be */
+    free(text);
+}
 
-    assert_int_equal(read_one(text, MESSAGE_SIZE, MESSAGE_SIZE), AK_ERROR);
 
+/* What has not been read yet is never more than a reply can be. */
+
+static void
+test_feed_limit(void **state)
+{
+    char        *text;
+    size_t       i;
+    ak_resp_t   *r;
+
+    (void) state;
+
+    text = calloc(1, AK_RESP_REPLY_MAX + 1);
+    assert_non_null(text);
+
+    r = ak_resp_create();
+    assert_non_null(r);
+    assert_int_equal(ak_resp_feed(r, text, AK_RESP_REPLY_MAX + 1), AK_ERROR);
+    ak_resp_free(r);
+
+    r = ak_resp_create();
+    assert_non_null(r);
+
+    for (i = 0; i < AK_RESP_REPLY_MAX; i += 4096) {
+        assert_int_equal(ak_resp_feed(r, text, 4096), AK_OK);
+    }
+
+    assert_int_equal(ak_resp_feed(r, text, 1), AK_ERROR);
+    assert_string_equal(ak_resp_error(r), "too much of an answer at once");
+
+    ak_resp_free(r);
+    free(text);
+}
+
+
+/* The limits are those of one reply, not of a connection. */
+
+static void
+test_many_replies(void **state)
+{
+    int          i, n;
+    char        *text;
+    ak_resp_t   *r;
+    ak_reply_t  *reply;
+
+    (void) state;
+
+    text = malloc(AK_RESP_BULK_MAX + 32);
+    assert_non_null(text);
+
+    r = ak_resp_create();
+    assert_non_null(r);
+
+    n = sprintf(text, "$%d\r\n", AK_RESP_BULK_MAX);
+    memset(text + n, 'a', AK_RESP_BULK_MAX);
+    memcpy(text + n + AK_RESP_BULK_MAX, "\r\n", 2);
+
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(feed(r, text, n + AK_RESP_BULK_MAX + 2, 16384,
+                              &reply), AK_OK);
+        assert_int_equal(reply->str.len, AK_RESP_BULK_MAX);
+        ak_reply_free(reply);
+    }
+
+    for (i = 0; i < 4 * AK_RESP_ELEMENTS_MAX; i++) {
+        assert_int_equal(feed(r, ":1\r\n", 4, 4, &reply), AK_OK);
+        ak_reply_free(reply);
+    }
+
+    ak_resp_free(r);
     free(text);
 }
 
@@ -548,6 +617,8 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_several_at_once),
     cmocka_unit_test(test_garbage),
     cmocka_unit_test(test_string_limit),
+    cmocka_unit_test(test_feed_limit),
+    cmocka_unit_test(test_many_replies),
     cmocka_unit_test(test_reply_limits),
     cmocka_unit_test(test_depth),
     cmocka_unit_test(test_unfinished),
