@@ -601,7 +601,8 @@ ngx_apikey_redis_accepted(ngx_apikey_redis_t *redis)
     redis->log.action = NULL;
 
     if (redis->down || !redis->known) {
-        ngx_log_error(NGX_LOG_NOTICE, &redis->log, 0, "redis is available");
+        ngx_log_error(NGX_LOG_NOTICE, &redis->log, 0,
+                      "apikey: redis is available");
     }
 
     redis->down = 0;
@@ -653,7 +654,7 @@ ngx_apikey_redis_lost(ngx_apikey_redis_t *redis,
 
     if (redis->state == NGX_APIKEY_REDIS_READY) {
         ngx_log_error(NGX_LOG_INFO, &redis->log, err,
-                      "connection to redis is over: %s", reason);
+                      "apikey: the connection to redis is over: %s", reason);
     }
 
     more = 0;
@@ -1063,7 +1064,7 @@ ngx_apikey_redis_tell(ngx_apikey_redis_t *redis)
     redis->down = 1;
 
     ngx_log_error(NGX_LOG_ERR, &redis->log, redis->err,
-                  "redis is unavailable: %s", redis->reason);
+                  "apikey: redis is unavailable: %s", redis->reason);
 }
 
 

@@ -174,22 +174,18 @@ ok(wait_for(sub { $t->with_key('/file', $dead[0])->status == 200 }),
 
 # HUP during the wait: the old worker answers, and only then it goes.
 
-SKIP: {
-    skip 'one process', 4 if $t->single;
+my @reload = map { $t->put_key } 1 .. 5;
+my @old = $t->workers;
 
-    my @reload = map { $t->put_key } 1 .. 5;
-    my @old = $t->workers;
-
-    $t->{redis}->pause;
-    @left = map { @{ waiting(1, key => $_) } } @reload;
-    ok(writing(6), 'HUP, all wait');
-    ok($t->reload, 'HUP, new workers');
-    $t->{redis}->resume;
-    is(join(' ', map { my $r = $_->response; $r ? $r->status : 'none' }
-        @left), join(' ', (200) x 5), 'HUP, all are answered');
-    $_->close for @left;
-    ok(wait_for(sub { !grep { kill 0, $_ } @old }), 'HUP, the old worker ends');
-}
+$t->{redis}->pause;
+@left = map { @{ waiting(1, key => $_) } } @reload;
+ok(writing(6), 'HUP, all wait');
+ok($t->reload, 'HUP, new workers');
+$t->{redis}->resume;
+is(join(' ', map { my $r = $_->response; $r ? $r->status : 'none' } @left),
+    join(' ', (200) x 5), 'HUP, all are answered');
+$_->close for @left;
+ok(wait_for(sub { !grep { kill 0, $_ } @old }), 'HUP, the old worker ends');
 
 # QUIT during the wait: they are answered first.
 

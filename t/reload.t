@@ -15,7 +15,7 @@ use POSIX ();
 use Test::More;
 use ApikeyTest;
 
-my $t = ApikeyTest->new(workers => 2, master => 1, level => 'info');
+my $t = ApikeyTest->new(workers => 2, level => 'info');
 my $valgrind = ApikeyTest::flavour() eq 'valgrind';
 
 
@@ -102,7 +102,7 @@ for my $n (1 .. 4) {
     my ($count, $lost) = $t->read_file("client.$n") =~ /^(\d+) (.*)$/s;
 
     is($lost, '', "client $n lost nothing") or diag("of $count");
-    cmp_ok($count, '>', 5, "client $n made requests");
+    cmp_ok($count, '>', $valgrind ? 0 : 5, "client $n made requests");
 }
 
 # 50 reloads.  The first of them may still grow the heap; a leak goes on.

@@ -172,8 +172,6 @@ is(on('/file', $hot)->status, 200, 'full, still served');
 my $clients = $slow == 1 ? 2000 : 200;
 
 for my $workers (1, 2) {
-    last if $workers > 1 && $t->single;
-
     $t->{workers} = $workers;
     $t->restart(conf('keys:1m'));
 

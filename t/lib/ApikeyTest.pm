@@ -7,8 +7,8 @@ package ApikeyTest;
 # folder and on free ports.
 #
 #   my $t = ApikeyTest->new(workers => 1, echoes => 2, reply => sub { ... },
-#                           redis => { acl => [...] } or 0, master => 1,
-#                           level => 'info', not_under => ['valgrind']);
+#                           redis => { acl => [...] } or 0, level => 'info',
+#                           not_under => ['valgrind']);
 #   $t->http('server { listen 127.0.0.1:%%PORT%%; ... }');
 #   $t->start;
 #   ...
@@ -501,7 +501,6 @@ sub _main {
     my ($self, $text) = @_;
 
     my $user = $> == 0 ? 'user root;' : '';
-    my $master = $self->single ? 'master_process off;' : '';
     my $temp = join "\n    ", map { "${_}_temp_path %%DIR%%/$_;" }
         qw(client_body proxy fastcgi uwsgi scgi);
     my $log = $text =~ /^\s*access_log\s/m ? ''
@@ -509,7 +508,6 @@ sub _main {
 
     return <<EOF;
 $user
-$master
 daemon off;
 worker_processes $self->{workers};
 worker_rlimit_core 0;
@@ -632,7 +630,7 @@ sub start {
         }
 
         return -s "$self->{dir}/nginx.pid" && $self->workers
-            == $self->expected_workers;
+            == $self->{workers};
     }, 15 * slow());
 
     if (!$ready || !$self->{pid}) {
@@ -699,26 +697,12 @@ sub check_conf {
 }
 
 
-# Under valgrind one process is enough, unless a test needs its master.
-
-sub single {
-    my ($self) = @_;
-
-    return $FLAVOUR eq 'valgrind' && !$self->{master};
-}
-
-
-# The worker processes; nginx itself where it has no master.
+# The worker processes.
 
 sub workers {
     my ($self) = @_;
 
     my @pids;
-
-    if ($self->single) {
-        @pids = ($self->{pid});
-        return @pids;
-    }
 
     for my $stat (glob '/proc/[0-9]*/stat') {
         my $text = _read($stat);
@@ -728,13 +712,6 @@ sub workers {
     }
 
     return @pids;
-}
-
-
-sub expected_workers {
-    my ($self) = @_;
-
-    return $self->single ? 1 : $self->{workers};
 }
 
 
@@ -752,7 +729,7 @@ sub reload {
         my @new = grep { !$old{$_} } $self->workers;
         my $log = $self->error_log($mark);
 
-        return 0 if @new != $self->expected_workers;
+        return 0 if @new != $self->{workers};
 
         for my $pid (keys %old) {
             return 0 unless $log =~ / $pid#\d+: gracefully shutting down/
