@@ -28,7 +28,7 @@ typedef struct {
 typedef enum {
     AK_CRED_NONE = 0,          /* nothing that could be one of ours */
     AK_CRED_KEY,
-    AK_CRED_JWT,               /* three base64url parts, RFC 7515, 7.1 */
+    AK_CRED_JWT,               /* a compact JWS or JWE, RFC 7515 and 7516 */
     AK_CRED_MALFORMED,
     AK_CRED_AMBIGUOUS          /* different values in two places */
 } ak_cred_kind_e;

@@ -565,6 +565,7 @@ ak_stack_run(const ak_stack_t *s, ak_txn_t *t, ak_phase_e phase)
         }
 
         t->state = NULL;
+        t->need.type = AK_NEED_NONE;
 
         if ((unsigned) answer > AK_SUSPEND) {
             return ak_stack_broken(t, "a module gave no known answer");

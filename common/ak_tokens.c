@@ -150,7 +150,9 @@ ak_tokens_next(ak_str_t packed, size_t *pos, ak_slot_t *slot)
 
     rest = packed.len - *pos - sizeof(head);
 
-    if (rest < (size_t) head.name + head.sealed) {
+    if (rest < (size_t) head.name + head.sealed
+        || (head.sealed != 0 && head.sealed <= AK_SEALED_MIN))
+    {
         return AK_ERROR;
     }
 

@@ -82,6 +82,16 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
 
+    /* a single process that was reloaded is not told of its new cycle */
+
+    if (mcf->value == NULL
+        && ngx_http_apikey_lookup_init((ngx_cycle_t *) ngx_cycle, mcf)
+           != NGX_OK)
+    {
+        ngx_http_apikey_answer(ctx, AK_UNAVAILABLE, AK_SOURCE_NONE, NULL, 0);
+        return NGX_OK;
+    }
+
     if (ngx_http_apikey_lookup_key(&ctx->txn.need, buf, &key) != NGX_OK) {
         ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
         return NGX_OK;

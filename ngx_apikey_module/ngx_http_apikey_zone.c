@@ -36,6 +36,7 @@ static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e);
 static ngx_uint_t ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e);
+static ngx_msec_t ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e);
 
 
 ngx_int_t
@@ -229,7 +230,20 @@ ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
 
     ttl = (e->rc == AK_OK) ? zone->ttl : zone->negative_ttl;
 
-    return ngx_current_msec - e->said < ttl;
+    return ngx_http_apikey_entry_age(e) < ttl;
+}
+
+
+/* Another worker's clock may have been read a little after this one's. */
+
+static ngx_msec_t
+ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e)
+{
+    ngx_msec_int_t  age;
+
+    age = (ngx_msec_int_t) (ngx_current_msec - e->said);
+
+    return (age > 0) ? (ngx_msec_t) age : 0;
 }
 
 
@@ -295,7 +309,7 @@ ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
     if (e != NULL && e->rc == AK_OK
-        && ngx_current_msec - e->said < zone->stale)
+        && ngx_http_apikey_entry_age(e) < zone->stale)
     {
         *len = e->value_len;
         ngx_memcpy(value, e->data + e->key_len, e->value_len);
