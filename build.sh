@@ -13,11 +13,11 @@ build=$root/build
 # The packages, by what they are needed for.
 
 declare -A packages=(
-    [build]="gcc make pkg-config libhiredis-dev libssl-dev libjansson-dev
-             zlib1g-dev libpcre2-dev"
+    [build]="gcc libc6-dev make pkg-config libhiredis-dev libssl-dev
+             libjansson-dev zlib1g-dev libpcre2-dev"
     [nginx]="nginx nginx-dev"
     [run]="redis-server curl perl"
-    [test]="libcmocka-dev nghttp2-client libredis-perl libjson-xs-perl
+    [test]="libcmocka-dev nghttp2-client openssl libredis-perl libjson-xs-perl
             libmojolicious-perl libio-socket-ssl-perl"
     [bench]="wrk nghttp2-client valgrind"
     [valgrind]="valgrind"
@@ -329,7 +329,7 @@ locked() {
     (
         flock 9
         "$@" 9>&-
-    ) 9> "$build/.lock"
+    ) 9>> "$build/.lock"
 }
 
 
@@ -385,14 +385,14 @@ run_tests() {
             *.t)
                 [ -e "$name" ] || name=$root/t/${name##*/}
                 [ -e "$name" ] || die "$name: no such test"
-                t+=("$(realpath -- "$name")")
+                t+=("$(realpath --relative-to="$root" -- "$name")")
                 ;;
 
             *)
                 name=${name##*/}
                 name=$dest/unit/${name%.c}
                 [ -x "$name" ] || die "$name: no such unit program"
-                unit+=("$name")
+                unit+=("$(realpath --relative-to="$root" -- "$name")")
                 ;;
         esac
     done
@@ -432,6 +432,7 @@ cmd_asan() {
     mkdir -p "$build/asan"
     locked build_flavour "$build/asan" asan all unit
     export_flavour asan "$build/asan"
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     run_tests asan "$build/asan" "$@"
 }
 
