@@ -17,8 +17,7 @@ declare -A packages=(
              libjansson-dev zlib1g-dev libpcre2-dev"
     [nginx]="nginx nginx-dev"
     [run]="redis-server curl perl"
-    [test]="libcmocka-dev nghttp2-client openssl libredis-perl libjson-xs-perl
-            libmojolicious-perl libio-socket-ssl-perl"
+    [test]="libcmocka-dev nghttp2-client openssl"
     [bench]="wrk nghttp2-client valgrind"
     [valgrind]="valgrind"
     [lint]="shellcheck"
