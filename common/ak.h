@@ -97,29 +97,47 @@ ak_str_starts(ak_str_t s, ak_str_t prefix)
  * bit, one that is too large carries into it or has it set.
  */
 
+static inline uint64_t
+ak_str_unseen(const uint8_t *p)
+{
+    uint64_t  v;
+
+    memcpy(&v, p, 8);
+
+    return ((v - 0x2121212121212121u) & ~v) | (v + 0x0101010101010101u) | v;
+}
+
+
 static inline bool
 ak_str_visible(ak_str_t s)
 {
     size_t    i;
-    uint8_t   bad;
-    uint64_t  v, bits;
+    uint64_t  bits;
 
-    bits = 0;
+    if (s.len < 8) {
 
-    for (i = 0; i + 8 <= s.len; i += 8) {
-        memcpy(&v, s.data + i, 8);
+        for (i = 0; i < s.len; i++) {
+            if ((uint8_t) (s.data[i] - 0x21) > 0x7e - 0x21) {
+                return false;
+            }
+        }
 
-        bits |= ((v - 0x2121212121212121u) & ~v)
-                | (v + 0x0101010101010101u) | v;
+        return true;
     }
 
-    bad = (bits & 0x8080808080808080u) != 0;
+    /* the last eight may be in the ones before them too */
 
-    for ( /* void */ ; i < s.len; i++) {
-        bad |= (uint8_t) (s.data[i] - 0x21) > 0x7e - 0x21;
+    bits = ak_str_unseen(s.data + s.len - 8);
+
+    for (i = 0; i + 16 < s.len; i += 16) {
+        bits |= ak_str_unseen(s.data + i) | ak_str_unseen(s.data + i + 8);
     }
 
-    return !bad;
+    if (i + 8 < s.len) {
+        bits |= ak_str_unseen(s.data + i);
+    }
+
+    return (bits & 0x8080808080808080u) == 0;
 }
 
 

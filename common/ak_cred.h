@@ -7,22 +7,9 @@
 #define _AK_CRED_H_INCLUDED_
 
 
-#include "ak.h"
-
-
-/*
- * How the library sees a request: as headers that can be asked for.
- *
- * header() sets *value to the n-th (from 0) value of the header called name
- * and returns true, or returns false where there is no such one.  The name is
- * in lower case with '-'; a received '_' counts as '-'.  The value is the
- * host's and lives as long as the transaction.
- */
-
-typedef struct {
-    bool  (*header)(void *host, ak_str_t name, unsigned n, ak_str_t *value);
-    void  *host;
-} ak_view_t;
+#include "ak_diag.h"
+#include "ak_mem.h"
+#include "ak_view.h"
 
 
 typedef enum {
@@ -37,24 +24,69 @@ typedef enum {
 typedef enum {
     AK_CARRIER_NONE = 0,
     AK_CARRIER_BEARER,         /* Authorization: Bearer, RFC 6750, 2.1 */
-    AK_CARRIER_X_API_KEY
+    AK_CARRIER_HEADER,         /* a header of its own, the value bare */
+    AK_CARRIER_QUERY,          /* ?NAME=, RFC 6750, 2.3 */
+    AK_CARRIER_COOKIE,
+    AK_CARRIER_SUBPROTOCOL     /* an item of Sec-WebSocket-Protocol that
+                                  begins with NAME: browsers' WebSocket API
+                                  can set no other header */
 } ak_carrier_e;
 
 
 typedef struct {
+    ak_carrier_e  type;
+    ak_str_t      name;        /* lower case where it is a header's */
+} ak_carrier_t;
+
+
+/* Where a line of a stack looks for its credential, in order. */
+
+typedef struct {
+    const ak_carrier_t  *list;
+    size_t               n;
+} ak_carriers_t;
+
+
+typedef struct {
     ak_cred_kind_e  kind;
-    ak_carrier_e    carrier;
-    ak_str_t        value;     /* the host's memory; a secret */
+    ak_carrier_e    carrier;   /* the first that had it */
+    ak_str_t        value;     /* a secret */
 } ak_cred_t;
 
+
+/* authorization, x-api-key */
+
+extern const ak_carriers_t  ak_carriers_default;
+
+/*
+ * Reads "authorization,x-api-key,query:key,cookie:token,subprotocol": header
+ * names in any case; "subprotocol:PREFIX" for another prefix than
+ * "openai-insecure-api-key.".  Strings are copied to mem.
+ * AK_ERROR: the diagnostic names the word.
+ */
+
+#define AK_CARRIERS_MAX  8
+
+ak_rc_t ak_carriers_parse(ak_str_t text, ak_mem_t *mem,
+    ak_carriers_t *carriers, ak_diag_t *d);
 
 /*
  * Finds the one credential of a request.  Authorization counts where its
  * scheme is Bearer in any case (RFC 9110, 11.1); other schemes are somebody
- * else's.  The same value in several places is one credential.
+ * else's.  The same value in several places is one credential.  A value that
+ * is percent-encoded in a query is decoded to memory of "secret", which wipes
+ * it; where that has none the credential is malformed.
  */
 
-void ak_cred_collect(const ak_view_t *view, ak_cred_t *cred);
+void ak_cred_collect(const ak_view_t *view, const ak_carriers_t *carriers,
+    ak_mem_t *secret, ak_cred_t *cred);
+
+/*
+ * Whether the name of a query argument, as it was sent, is "name" once its
+ * percent-encoding (RFC 3986, 2.1) and "+" are decoded.
+ */
+
+bool ak_cred_same_name(ak_str_t sent, ak_str_t name);
 
 /* "key", "jwt", "" for the kinds that are neither. */
 

@@ -49,27 +49,6 @@ static const ak_provider_t  ak_providers[] = {
 };
 
 
-/* Each name once: it makes a row of the table and a bit of the lengths. */
-
-#define ak_stripped_headers(item)                                            \
-    item("authorization")                                                    \
-    item("x-api-key")                                                        \
-    item("api-key")                                                          \
-    item("x-goog-api-key")                                                   \
-    item("x-subscription-token")                                             \
-    item("proxy-authorization")                                              \
-    item("x-lobe-chat-auth")                                                 \
-    item("x-provider-api-keys")
-
-#define ak_stripped_row(name)  ak_string(name),
-#define ak_stripped_bit(name)  | 1ul << (sizeof(name) - 1)
-
-
-static const ak_str_t  ak_stripped[] = {
-    ak_stripped_headers(ak_stripped_row)
-};
-
-
 const ak_provider_t *
 ak_provider_find(ak_str_t name)
 {
@@ -118,51 +97,4 @@ ak_provider_carriage(const ak_provider_t *p, const ak_view_t *view,
     }
 
     return newer ? &p->newer : &p->carriage;
-}
-
-
-/* Called for every header of every request: its length decides most. */
-
-bool
-ak_provider_strips(ak_str_t header)
-{
-    size_t    i, j;
-    uint8_t   ch;
-    ak_str_t  name;
-
-    if (header.len >= 32
-        || !((1ul << header.len) & (0 ak_stripped_headers(ak_stripped_bit))))
-    {
-        return false;
-    }
-
-    for (i = 0; i < ak_nitems(ak_stripped); i++) {
-        name = ak_stripped[i];
-
-        if (name.len != header.len) {
-            continue;
-        }
-
-        if (memcmp(header.data, name.data, name.len) == 0) {
-            return true;
-        }
-
-        for (j = 0; j < name.len; j++) {
-            ch = header.data[j];
-
-            if (ch >= 'A' && ch <= 'Z') {
-                ch |= 0x20;
-            }
-
-            if (ch != name.data[j] && !(ch == '_' && name.data[j] == '-')) {
-                break;
-            }
-        }
-
-        if (j == name.len) {
-            return true;
-        }
-    }
-
-    return false;
 }

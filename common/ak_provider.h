@@ -10,10 +10,7 @@
 #include "ak_cred.h"
 
 
-/*
- * THE provider table: which header carries a provider's key, and which
- * headers of a request can carry a credential at all.
- */
+/* THE provider table: which header carries a provider's key. */
 
 typedef struct {
     ak_str_t  header;          /* as it is sent */
@@ -48,13 +45,6 @@ const ak_provider_t *ak_provider_at(size_t n);
 
 const ak_carriage_t *ak_provider_carriage(const ak_provider_t *p,
     const ak_view_t *view, const ak_cred_t *cred);
-
-/*
- * Whether a request header of that name can carry a credential and is removed
- * before a request is forwarded; the case does not matter, '_' counts as '-'.
- */
-
-bool ak_provider_strips(ak_str_t header);
 
 
 #endif /* _AK_PROVIDER_H_INCLUDED_ */

@@ -10,19 +10,23 @@
 #include "ak_record.h"
 
 
-/* What a packed record begins with; the strings follow, each with its size. */
+/* What a packed record begins with; the strings and the meta fields follow. */
+
+#define AK_PACKED_STRINGS  7
+
 
 typedef struct {
     uint8_t    version;
     uint8_t    status;
     uint8_t    nmeta;
     ak_hash_t  hash;
+    uint16_t   sizes[AK_PACKED_STRINGS];
     int64_t    created;
     int64_t    expires;
 } ak_packed_t;
 
 
-#define AK_PACKED_VERSION  1
+#define AK_PACKED_VERSION  2
 
 
 static const ak_str_t  ak_status_names[] = {
@@ -53,6 +57,10 @@ static const ak_text_field_t  ak_text_fields[] = {
     ak_text_field(rate),
     ak_text_field(replaced_by)
 };
+
+
+_Static_assert(ak_nitems(ak_text_fields) == AK_PACKED_STRINGS,
+               "a size for every string");
 
 
 #define ak_text_of(rec, i)                                                   \
@@ -337,9 +345,10 @@ ak_record_pack_str(uint8_t *p, const uint8_t *end, ak_str_t s)
 ak_rc_t
 ak_record_pack(const ak_record_t *rec, uint8_t *dst, size_t *len)
 {
-    size_t         i;
-    uint8_t       *p, *end;
-    ak_packed_t    head;
+    size_t        i;
+    uint8_t      *p, *end;
+    ak_str_t      s;
+    ak_packed_t   head;
 
     memset(&head, 0, sizeof(ak_packed_t));
 
@@ -350,14 +359,25 @@ ak_record_pack(const ak_record_t *rec, uint8_t *dst, size_t *len)
     head.created = rec->created;
     head.expires = rec->expires;
 
-    memcpy(dst, &head, sizeof(ak_packed_t));
-
     p = dst + sizeof(ak_packed_t);
     end = dst + AK_VALUE_MAX;
 
-    for (i = 0; i < ak_nitems(ak_text_fields); i++) {
-        p = ak_record_pack_str(p, end, *ak_text_of(rec, i));
+    for (i = 0; i < AK_PACKED_STRINGS; i++) {
+        s = *ak_text_of(rec, i);
+
+        if (s.len > (size_t) (end - p)) {
+            return AK_ERROR;
+        }
+
+        if (s.len != 0) {
+            memcpy(p, s.data, s.len);
+        }
+
+        head.sizes[i] = (uint16_t) s.len;
+        p += s.len;
     }
+
+    memcpy(dst, &head, sizeof(ak_packed_t));
 
     for (i = 0; i < rec->nmeta; i++) {
         p = ak_record_pack_str(p, end, rec->meta[i].name);
@@ -424,10 +444,16 @@ ak_record_unpack(ak_str_t packed, ak_record_t *rec)
     rest = ak_str(packed.data + sizeof(ak_packed_t),
                   packed.len - sizeof(ak_packed_t));
 
-    for (i = 0; i < ak_nitems(ak_text_fields); i++) {
-        if (ak_record_unpack_str(&rest, ak_text_of(rec, i)) != AK_OK) {
+    for (i = 0; i < AK_PACKED_STRINGS; i++) {
+
+        if (head.sizes[i] > rest.len) {
             return AK_ERROR;
         }
+
+        *ak_text_of(rec, i) = ak_str(rest.data, head.sizes[i]);
+
+        rest.data += head.sizes[i];
+        rest.len -= head.sizes[i];
     }
 
     for (i = 0; i < rec->nmeta; i++) {

@@ -9,6 +9,7 @@
 
 #include "ak_diag.h"
 #include "ak_hash.h"
+#include "ak_view.h"
 
 
 /*
@@ -22,12 +23,6 @@
 
 #define AK_RECORD_META_MAX    16
 #define AK_RECORD_FIELDS_MAX  (16 + AK_RECORD_META_MAX)
-
-
-typedef struct {
-    ak_str_t  name;
-    ak_str_t  value;
-} ak_field_t;
 
 
 typedef enum {

@@ -11,8 +11,18 @@
 /* A new module is one file in modules/ and one row here. */
 
 static const ak_module_t *const  ak_modules[] = {
+    &ak_mod_anonymous,
+    &ak_mod_audit,
+    &ak_mod_debug,
+    &ak_mod_deny,
+    &ak_mod_identity,
+    &ak_mod_inject,
+    &ak_mod_ip,
     &ak_mod_key,
-    &ak_mod_inject
+    &ak_mod_rate,
+    &ak_mod_route,
+    &ak_mod_scope,
+    &ak_mod_static
 };
 
 
@@ -50,6 +60,6 @@ ak_module_serves(const ak_module_t *m, ak_group_e group)
         return m->run[AK_ACCOUNT] != NULL;
 
     default:
-        return m->run[AK_SESSION_OPEN] != NULL;
+        return m->run[AK_SESSION_OPEN] != NULL || m->run[AK_REPORT] != NULL;
     }
 }

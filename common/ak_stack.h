@@ -7,7 +7,8 @@
 #define _AK_STACK_H_INCLUDED_
 
 
-#include "ak_diag.h"
+#include "ak_args.h"
+#include "ak_strip.h"
 #include "ak_txn.h"
 
 
@@ -25,24 +26,58 @@ typedef enum {
 } ak_group_e;
 
 
+/* What the host does for lines when they are read. */
+
+typedef struct {
+    ak_mem_t   mem;            /* what a stack is made of; outlives it */
+
+    /*
+     * Opens a log, "PATH" or "syslog:...", for ak_txn_t's log().  NULL: it
+     * cannot, and the diagnostic says why.
+     */
+
+    void    *(*open_log)(void *data, ak_str_t target, ak_diag_t *d);
+    void      *data;
+} ak_site_t;
+
+
+/* What a module's init() is given beside its configuration. */
+
+typedef struct {
+    ak_site_t  *site;
+    ak_group_e  group;
+    ak_str_t    stack;
+    unsigned    line;
+    ak_diag_t  *d;
+} ak_init_t;
+
+
 /*
  * A module.  Functions of phases it has no part in are NULL.  run() returns
  * its answer, or what ak_txn_ask() returned; then it is called again with
  * t->answer and the same state (state_size bytes, zeroed at the first call).
+ *
+ * A session module has AK_SESSION_OPEN, AK_REPORT or both; answers to
+ * AK_SESSION_CLOSE and AK_REPORT count for nothing, and neither may ask.
  */
 
 typedef struct {
-    ak_str_t      name;
-    size_t        conf_size;
-    size_t        state_size;
+    ak_str_t          name;
+    const char       *about;           /* half a sentence */
+    size_t            conf_size;
+    size_t            state_size;
+    const ak_arg_t   *args;            /* what a line takes, NULL: nothing */
 
-    /* Reads the arguments of a line into conf, which is zeroed. */
+    /* Checks and completes conf, which the arguments were read into. */
 
-    ak_rc_t     (*init)(void *conf, ak_mem_t *mem, const ak_str_t *args,
-                        size_t nargs, ak_diag_t *d);
+    ak_rc_t         (*init)(void *conf, const ak_init_t *in);
 
-    ak_reason_e (*run[AK_PHASE_MAX])(ak_txn_t *t, const void *conf,
-                                     void *state);
+    /* Adds what the line uses of a request and must not be forwarded. */
+
+    ak_rc_t         (*strip)(const void *conf, ak_strip_t *strip);
+
+    ak_reason_e     (*run[AK_PHASE_MAX])(ak_txn_t *t, const void *conf,
+                                         void *state);
 } ak_module_t;
 
 
@@ -54,47 +89,63 @@ const ak_module_t *ak_module_at(size_t n);
 bool ak_module_serves(const ak_module_t *m, ak_group_e group);
 
 
-/* An empty stack in mem, which must outlive it; NULL: no memory. */
+/* An empty stack; site and name are kept; NULL: no memory. */
 
-ak_stack_t *ak_stack_create(ak_mem_t *mem);
+ak_stack_t *ak_stack_create(ak_site_t *site, ak_str_t name);
 
-/* A copy that can be added to; the lines' configurations are shared. */
-
-ak_stack_t *ak_stack_copy(const ak_stack_t *s, ak_mem_t *mem);
+ak_str_t ak_stack_name(const ak_stack_t *s);
 
 /*
- * Adds a line.  args are copied where they are kept.
- * AK_ERROR: an unknown word, a module that has no part in the group, arguments
- * that the module refuses, or more than AK_LINES_MAX lines; the diagnostic
- * names the word.
+ * Adds a line of n words: group, control (a word, or a bracket form in as many
+ * words as it takes), module and arguments; or group, "include" or "substack",
+ * and the name of a stack.  Words are copied where they are kept.
+ * AK_ERROR: the diagnostic names the line of the stack and the word.
  */
 
-ak_rc_t ak_stack_add(ak_stack_t *s, ak_str_t group, ak_str_t control,
-    ak_str_t module, const ak_str_t *args, size_t nargs, ak_diag_t *d);
-
-/* For tests and hosts with modules of their own. */
-
-ak_rc_t ak_stack_add_module(ak_stack_t *s, ak_str_t group, ak_str_t control,
-    const ak_module_t *module, const ak_str_t *args, size_t nargs,
+ak_rc_t ak_stack_add(ak_stack_t *s, const ak_str_t *words, size_t n,
     ak_diag_t *d);
 
-/* Whether the stack has a line of that group. */
+/* Appends the lines of another stack of the same site; they keep its name. */
 
-bool ak_stack_has(const ak_stack_t *s, ak_group_e group);
+ak_rc_t ak_stack_append(ak_stack_t *s, const ak_stack_t *other,
+    ak_diag_t *d);
 
 /*
- * Runs the lines of a phase.
+ * Makes a stack ready to run, after its last line: finds what it includes,
+ * and checks where its jumps go.  find() returns NULL where there is no stack
+ * of that name.
+ * AK_ERROR: a stack that is not there, that includes itself, that has more
+ * than AK_LINES_MAX lines, or a jump beyond the end.
+ */
+
+ak_rc_t ak_stack_link(ak_stack_t *s,
+    const ak_stack_t *(*find)(void *data, ak_str_t name), void *data,
+    ak_diag_t *d);
+
+/* Whether a linked stack has a line of that group, or of that module. */
+
+bool ak_stack_has(const ak_stack_t *s, ak_group_e group);
+bool ak_stack_uses(const ak_stack_t *s, ak_str_t module);
+
+/* Adds what the lines of a linked stack keep from being forwarded. */
+
+ak_rc_t ak_stack_strip(const ak_stack_t *s, ak_strip_t *strip);
+
+/*
+ * Runs the lines of a phase of a linked stack.
  *
  * AK_OK       the phase grants (t->reason is AK_SUCCESS)
- * AK_DENIED   t->reason says why, t->module and t->line who said so
+ * AK_DENIED   t->reason says why; t->module, t->stack and t->line who said so
  * AK_AGAIN    t->need says what is asked for
  *
  * An auth phase in which nothing granted denies, and so does an account phase
- * in which lines failed and none granted.  A phase without a line, or whose
- * lines all ignore, grants; a session phase denies where a failure counted.
- * AK_ACCOUNT wants AK_AUTH finished before it.  Where nothing granted and an
- * auth module was unavailable, that is the reason, whatever other
- * lines said: an outage is never told as a bad key.
+ * in which lines failed and none granted; a session phase denies where
+ * a failure counted.  An account phase without a line, or whose lines all
+ * ignore, grants.  AK_ACCOUNT wants AK_AUTH finished before it.  Where nothing
+ * granted and an auth module was unavailable, that is the reason, whatever
+ * other lines said: an outage is never told as a bad key.
+ *
+ * AK_SESSION_CLOSE and AK_REPORT are AK_OK and change nothing of the outcome.
  */
 
 ak_rc_t ak_stack_run(const ak_stack_t *s, ak_txn_t *t, ak_phase_e phase);

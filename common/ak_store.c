@@ -18,6 +18,7 @@
 #define AK_STORE_TIMEOUT_MAX   3600000
 #define AK_STORE_HOST_MAX      253        /* RFC 1035, 2.3.4, as text */
 #define AK_STORE_PATH_MAX      107        /* of sockaddr_un.sun_path */
+#define AK_FILE_PATH_MAX       1023
 #define AK_STORE_PREFIX_MAX    64
 #define AK_STORE_PROVIDER_MAX  64
 #define AK_STORE_FILE_MAX      4096       /* bytes of a password file */
@@ -43,6 +44,7 @@ typedef struct {
 
 static ak_rc_t ak_store_url(ak_store_parser_t *p, ak_str_t url);
 static ak_rc_t ak_store_url_unix(ak_store_parser_t *p, ak_str_t path);
+static ak_rc_t ak_store_url_file(ak_store_parser_t *p, ak_str_t path);
 static ak_rc_t ak_store_url_redis(ak_store_parser_t *p, ak_str_t rest);
 static ak_rc_t ak_store_url_unknown(ak_store_parser_t *p, ak_str_t url);
 static ak_rc_t ak_store_address(ak_store_parser_t *p, ak_str_t rest);
@@ -115,6 +117,11 @@ ak_store_conf_parse(ak_store_conf_t *conf, const ak_str_t *words, size_t n,
         return AK_ERROR;
     }
 
+    if (conf->type == AK_STORE_FILE && n > 1) {
+        return ak_diag(d, "a store \"file:\" takes no options, such as "
+                       "\"%.*s\"", AK_FMT(words[1]));
+    }
+
     for (i = 1; i < n; i++) {
 
         if (ak_store_option(&p, words[i]) != AK_OK) {
@@ -135,6 +142,7 @@ ak_store_url(ak_store_parser_t *p, ak_str_t url)
 {
     static const ak_str_t  tcp = ak_string("redis://");
     static const ak_str_t  local = ak_string("redis+unix:");
+    static const ak_str_t  file = ak_string("file:");
 
     if (ak_str_starts(url, tcp)) {
         return ak_store_url_redis(p, ak_store_from(url, tcp.len));
@@ -142,6 +150,10 @@ ak_store_url(ak_store_parser_t *p, ak_str_t url)
 
     if (ak_str_starts(url, local)) {
         return ak_store_url_unix(p, ak_store_from(url, local.len));
+    }
+
+    if (ak_str_starts(url, file)) {
+        return ak_store_url_file(p, ak_store_from(url, file.len));
     }
 
     return ak_store_url_unknown(p, url);
@@ -155,8 +167,7 @@ ak_store_url_unknown(ak_store_parser_t *p, ak_str_t url)
 {
     size_t                 i;
     static const ak_str_t  later[] = {
-        ak_string("rediss:"),
-        ak_string("file:")
+        ak_string("rediss:")
     };
 
     for (i = 0; i < ak_nitems(later); i++) {
@@ -167,8 +178,8 @@ ak_store_url_unknown(ak_store_parser_t *p, ak_str_t url)
         }
     }
 
-    return ak_diag(p->diag, "the store's URL must begin with \"redis://\" or "
-                   "\"redis+unix:\"");
+    return ak_diag(p->diag, "the store's URL must begin with "
+                   "\"redis://\", \"redis+unix:\" or \"file:\"");
 }
 
 
@@ -195,6 +206,29 @@ ak_store_url_unix(ak_store_parser_t *p, ak_str_t path)
                        "%d bytes, or holds a zero byte", AK_STORE_PATH_MAX);
     }
 
+    p->conf->path = path;
+
+    return AK_OK;
+}
+
+
+/* "file:///var/lib/keys" is what many will write */
+
+static ak_rc_t
+ak_store_url_file(ak_store_parser_t *p, ak_str_t path)
+{
+    if (ak_str_starts(path, ak_literal("///"))) {
+        path = ak_store_from(path, 2);
+    }
+
+    if (path.len == 0 || path.len > AK_FILE_PATH_MAX
+        || memchr(path.data, 0, path.len) != NULL)
+    {
+        return ak_diag(p->diag, "\"file:\" needs the path of a file, of at "
+                       "most %d bytes", AK_FILE_PATH_MAX);
+    }
+
+    p->conf->type = AK_STORE_FILE;
     p->conf->path = path;
 
     return AK_OK;

@@ -18,13 +18,15 @@
  *
  *   redis://[user@]host[:port][/db] [options]
  *   redis+unix:PATH [options]
+ *   file:PATH
  *
  * with the options password_file=PATH, user=NAME, db=N, prefix=STRING
  * ("apikey:" unless said), connect_timeout=SPAN (1s), timeout=SPAN (1s).
  */
 
 typedef enum {
-    AK_STORE_REDIS = 1
+    AK_STORE_REDIS = 1,
+    AK_STORE_FILE
 } ak_store_type_e;
 
 
@@ -33,7 +35,7 @@ typedef struct {
     ak_str_t         host;             /* name or address, IPv6 without
                                           brackets; len 0: unix */
     unsigned         port;
-    ak_str_t         path;             /* of the unix socket */
+    ak_str_t         path;             /* of the unix socket, or the file */
     unsigned         db;
     ak_str_t         user;
     ak_str_t         password_file;

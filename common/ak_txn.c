@@ -10,7 +10,11 @@
 void
 ak_txn_init(ak_txn_t *t)
 {
-    memset(t, 0, sizeof(ak_txn_t));
+    memset(t, 0, offsetof(ak_txn_t, effects));
+    memset(&t->retry, 0, offsetof(ak_txn_t, progress)
+                         - offsetof(ak_txn_t, retry));
+    memset(&t->state, 0, offsetof(ak_txn_t, secrets)
+                         - offsetof(ak_txn_t, state));
 
     t->reason = AK_MISSING;
 }
@@ -40,6 +44,7 @@ ak_txn_abort(ak_txn_t *t)
 
     t->nsecrets = 0;
     t->neffects = 0;
+    t->nreplies = 0;
     t->need.type = AK_NEED_NONE;
     t->answered = false;
     t->running = false;
@@ -50,12 +55,31 @@ ak_txn_abort(ak_txn_t *t)
 }
 
 
-const ak_cred_t *
-ak_txn_cred(ak_txn_t *t)
+static void *
+ak_txn_secret_alloc(void *data, size_t size)
 {
-    if (!t->collected) {
-        ak_cred_collect(&t->view, &t->cred);
-        t->collected = true;
+    return ak_txn_secret(data, size);
+}
+
+
+const ak_cred_t *
+ak_txn_cred(ak_txn_t *t, const ak_carriers_t *carriers)
+{
+    ak_mem_t  secret;
+
+    if (t->collected == carriers) {
+        return &t->cred;
+    }
+
+    secret.alloc = ak_txn_secret_alloc;
+    secret.data = t;
+
+    ak_cred_collect(&t->view, carriers, &secret, &t->cred);
+
+    t->collected = carriers;
+
+    if (t->cred.kind != AK_CRED_NONE) {
+        t->presented = true;
     }
 
     return &t->cred;
@@ -70,6 +94,15 @@ ak_txn_ask(ak_txn_t *t, ak_need_e type, ak_str_t name, ak_str_t provider)
     t->need.provider = provider;
 
     return AK_SUSPEND;
+}
+
+
+ak_reason_e
+ak_txn_ask_rate(ak_txn_t *t, ak_str_t name, const ak_rate_t *rate)
+{
+    t->need.rate = rate;
+
+    return ak_txn_ask(t, AK_NEED_RATE, name, ak_str(NULL, 0));
 }
 
 
@@ -105,16 +138,31 @@ ak_txn_secret_drop(ak_txn_t *t)
 }
 
 
-ak_rc_t
-ak_txn_set_header(ak_txn_t *t, ak_str_t name, ak_str_t value)
+static ak_rc_t
+ak_txn_stage(ak_effect_t *list, unsigned *n, unsigned max, ak_str_t name,
+    ak_str_t value)
 {
-    if (t->neffects == AK_EFFECTS_MAX) {
+    if (*n == max) {
         return AK_ERROR;
     }
 
-    t->effects[t->neffects].name = name;
-    t->effects[t->neffects].value = value;
-    t->neffects++;
+    list[*n].name = name;
+    list[*n].value = value;
+    (*n)++;
 
     return AK_OK;
+}
+
+
+ak_rc_t
+ak_txn_set_header(ak_txn_t *t, ak_str_t name, ak_str_t value)
+{
+    return ak_txn_stage(t->effects, &t->neffects, AK_EFFECTS_MAX, name, value);
+}
+
+
+ak_rc_t
+ak_txn_reply_header(ak_txn_t *t, ak_str_t name, ak_str_t value)
+{
+    return ak_txn_stage(t->replies, &t->nreplies, AK_REPLIES_MAX, name, value);
 }

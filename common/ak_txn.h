@@ -13,6 +13,7 @@
 #include "ak_keyring.h"
 #include "ak_mem.h"
 #include "ak_provider.h"
+#include "ak_rate.h"
 #include "ak_record.h"
 
 
@@ -30,7 +31,8 @@ typedef enum {
     AK_AUTH = 0,
     AK_ACCOUNT,
     AK_SESSION_OPEN,
-    AK_SESSION_CLOSE,
+    AK_SESSION_CLOSE,          /* what was opened, in reverse */
+    AK_REPORT,                 /* the verdict is known, whatever it is */
     AK_PHASE_MAX
 } ak_phase_e;
 
@@ -38,14 +40,17 @@ typedef enum {
 typedef enum {
     AK_NEED_NONE = 0,
     AK_NEED_RECORD,            /* of the key id "name" */
-    AK_NEED_TOKENS             /* of the owner "name" for "provider" */
+    AK_NEED_TOKENS,            /* of the owner "name" for "provider" */
+    AK_NEED_RATE,              /* a token of the bucket "name" */
+    AK_NEED_PAUSE              /* to be called again later, for tests */
 } ak_need_e;
 
 
 typedef struct {
-    ak_need_e  type;
-    ak_str_t   name;
-    ak_str_t   provider;
+    ak_need_e         type;
+    ak_str_t          name;
+    ak_str_t          provider;
+    const ak_rate_t  *rate;
 } ak_need_t;
 
 
@@ -59,45 +64,55 @@ typedef enum {
 
 /*
  * rc is AK_OK (value is packed, see ak_record.h and ak_tokens.h, and lives as
- * long as the transaction), AK_NOT_FOUND, AK_ERROR (there is something that
- * cannot be read) or AK_UNAVAILABLE.
+ * long as the transaction; or allowance is set), AK_NOT_FOUND, AK_ERROR (there
+ * is something that cannot be read) or AK_UNAVAILABLE.
  */
 
 typedef struct {
-    ak_rc_t      rc;
-    ak_source_e  source;
-    ak_str_t     value;
+    ak_rc_t         rc;
+    ak_source_e     source;
+    ak_str_t        value;
+    ak_allowance_t  allowance;
 } ak_answer_t;
 
 
+/* A header: of the forwarded request, or of the answer to a denied one. */
+
 typedef struct {
-    ak_str_t  name;            /* header */
-    ak_str_t  value;           /* a secret of the transaction */
+    ak_str_t  name;
+    ak_str_t  value;           /* the transaction's memory */
 } ak_effect_t;
 
 
-#define AK_EFFECTS_MAX  4
+#define AK_EFFECTS_MAX  16
+#define AK_REPLIES_MAX  4
 #define AK_SECRETS_MAX  8
-#define AK_LINES_MAX    64     /* of a stack */
+#define AK_LINES_MAX    64     /* of a stack, with what it includes */
+#define AK_LEVELS_MAX   8      /* of substacks and includes */
 
 
 typedef struct ak_stack_s  ak_stack_t;
 
 
-/* Where a phase stands: pam.conf(5)'s impression, and the line it is at. */
+/* pam.conf(5)'s state of a stack: an impression, and the line that made it. */
 
 typedef struct {
-    unsigned     line;
-    unsigned     asked;        /* how often a line asked, all lines */
     int8_t       impression;
-    ak_reason_e  status;       /* of the first line that counted */
-    ak_reason_e  first;        /* of the first line that failed at all */
-    unsigned     status_line;
-    unsigned     first_line;
-    bool         unavailable;
-    unsigned     unavailable_line;
+    uint8_t      status;       /* ak_reason_e */
+    uint8_t      line;         /* from 1; 0: none */
     bool         granted;      /* a line was let count as success */
-    unsigned     grantor;
+} ak_state_t;
+
+
+/* Where a phase stands. */
+
+typedef struct {
+    ak_state_t   state;
+    ak_state_t   levels[AK_LEVELS_MAX];        /* when substacks were entered */
+    ak_state_t   first;        /* the first failure of a line, counted or not */
+    uint8_t      at;           /* the line it is at */
+    uint8_t      asked;        /* how often lines asked */
+    uint8_t      unavailable;  /* the first line that was, from 1 */
 } ak_progress_t;
 
 
@@ -111,6 +126,10 @@ typedef struct ak_txn_s {
     const ak_keyring_t  *keyring;      /* NULL: there is none */
     int64_t              now;          /* Unix seconds */
 
+    /* writes a line to a log that ak_site_t's open_log() returned */
+
+    void               (*log)(void *host, void *log, ak_str_t line);
+
     /* between the host and the modules */
 
     ak_need_t            need;
@@ -120,42 +139,51 @@ typedef struct ak_txn_s {
     /* the outcome */
 
     ak_reason_e          reason;       /* AK_SUCCESS, or why not */
-    ak_str_t             module;       /* the module that decided */
-    unsigned             line;         /* its line in the stack, from 1 */
+    ak_str_t             module;       /* the module that decided, */
+    ak_str_t             stack;        /* the stack that its line is in, */
+    unsigned             line;         /* and which one of it, from 1 */
     const char          *alert;        /* a broken invariant, for the log */
 
     ak_str_t             id;           /* of the key; may be logged */
     bool                 identified;   /* some module proved who it is: */
     ak_str_t             owner;
     ak_str_t             name;         /* of the key */
-    ak_str_t             record;       /* packed, see ak_record.h */
+    ak_str_t             record;       /* packed, see ak_record.h; may be
+                                          empty, where there is none */
     ak_source_e          source;       /* of the record */
     ak_str_t             provider;     /* whose key is injected */
     ak_str_t             slot;
     bool                 shared;       /* the key is nobody's own */
     const char          *trouble;      /* why a secret could not be opened */
 
-    ak_effect_t          effects[AK_EFFECTS_MAX];
+    /* staged: of the request, and of the answer to a denied one */
+
     unsigned             neffects;
+    unsigned             nreplies;
+    ak_effect_t          effects[AK_EFFECTS_MAX];
+    ak_effect_t          replies[AK_REPLIES_MAX];
+    uint64_t             retry;        /* milliseconds; 0: the reason's own */
 
     /* the library's own */
 
     ak_cred_t            cred;
-    bool                 collected;
+    const ak_carriers_t *collected;    /* cred is what they held, or NULL */
+    bool                 presented;    /* some line saw a credential */
     ak_progress_t        progress;
     void                *state;        /* of the line that asked */
     ak_phase_e           phase;
     bool                 running;
     bool                 finished[AK_PHASE_MAX];
+    uint64_t             opened;       /* session lines, a bit each */
+    unsigned             nsecrets;
     struct {
         uint8_t  *data;
         size_t    size;
     }                    secrets[AK_SECRETS_MAX];
-    unsigned             nsecrets;
 } ak_txn_t;
 
 
-/* Zeroes a transaction.  The host then fills in its part. */
+/* Prepares a transaction.  The host then fills in its part. */
 
 void ak_txn_init(ak_txn_t *t);
 
@@ -174,9 +202,12 @@ void ak_txn_answer(ak_txn_t *t, const ak_answer_t *answer);
 
 void ak_txn_abort(ak_txn_t *t);
 
-/* For modules: the client's credential, collected at the first call. */
+/*
+ * For modules: the client's credential in those carriers; collected anew only
+ * where they are others than those of the call before.
+ */
 
-const ak_cred_t *ak_txn_cred(ak_txn_t *t);
+const ak_cred_t *ak_txn_cred(ak_txn_t *t, const ak_carriers_t *carriers);
 
 /*
  * For modules: asks for something; "return ak_txn_ask(...)".  The strings live
@@ -186,6 +217,11 @@ const ak_cred_t *ak_txn_cred(ak_txn_t *t);
 ak_reason_e ak_txn_ask(ak_txn_t *t, ak_need_e type, ak_str_t name,
     ak_str_t provider);
 
+/* For modules: a token of the bucket "name"; the rate lives as long. */
+
+ak_reason_e ak_txn_ask_rate(ak_txn_t *t, ak_str_t name,
+    const ak_rate_t *rate);
+
 /* For modules: memory that is wiped at the end.  NULL: no more. */
 
 uint8_t *ak_txn_secret(ak_txn_t *t, size_t size);
@@ -194,9 +230,14 @@ uint8_t *ak_txn_secret(ak_txn_t *t, size_t size);
 
 void ak_txn_secret_drop(ak_txn_t *t);
 
-/* For modules: stages a request header.  AK_ERROR: beyond AK_EFFECTS_MAX. */
+/*
+ * For modules: stages a header of the forwarded request, or of the answer
+ * where the request is denied.  AK_ERROR: beyond AK_EFFECTS_MAX,
+ * AK_REPLIES_MAX.
+ */
 
 ak_rc_t ak_txn_set_header(ak_txn_t *t, ak_str_t name, ak_str_t value);
+ak_rc_t ak_txn_reply_header(ak_txn_t *t, ak_str_t name, ak_str_t value);
 
 
 #endif /* _AK_TXN_H_INCLUDED_ */

@@ -17,11 +17,6 @@ static ngx_int_t ngx_http_apikey_zone_create(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf, ngx_str_t *name, size_t size);
 static ngx_int_t ngx_http_apikey_zone_options(ngx_conf_t *cf,
     ngx_http_apikey_zone_t *zone);
-static ak_stack_t *ngx_http_apikey_stack(ngx_conf_t *cf,
-    ngx_http_apikey_main_conf_t *mcf);
-static void *ngx_http_apikey_conf_alloc(void *data, size_t size);
-static void ngx_http_apikey_here(ngx_conf_t *cf,
-    ngx_http_apikey_where_t *where);
 static ngx_int_t ngx_http_apikey_render_bodies(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf);
 static ngx_int_t ngx_http_apikey_prepare_headers(ngx_conf_t *cf,
@@ -147,6 +142,12 @@ ngx_http_apikey_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf->store = store;
 
     /* here and not later: what is wrong with it is wrong with this line */
+
+    if (store->type == AK_STORE_FILE) {
+        mcf->file = ngx_http_apikey_file_create(cf, store);
+
+        return (mcf->file == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+    }
 
     mcf->redis = ngx_apikey_redis_create(cf, store);
 
@@ -308,113 +309,6 @@ ngx_http_apikey_zone_options(ngx_conf_t *cf, ngx_http_apikey_zone_t *zone)
 
 
 char *
-ngx_http_apikey(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_apikey_loc_conf_t *lcf = conf;
-
-    ngx_str_t                    *value;
-    ngx_http_apikey_main_conf_t  *mcf;
-
-    if (lcf->enable != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0) {
-        lcf->enable = 0;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(value[1].data, "on") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown argument \"%V\", it must be \"on\" or "
-                           "\"off\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    lcf->enable = 1;
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
-
-    if (mcf->enabled.file.len == 0) {
-        ngx_http_apikey_here(cf, &mcf->enabled);
-    }
-
-    return (ngx_http_apikey_stack(cf, mcf) == NULL) ? NGX_CONF_ERROR
-                                                    : NGX_CONF_OK;
-}
-
-
-/* The line "session required inject ..." of a location's stack. */
-
-char *
-ngx_http_apikey_inject(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_apikey_loc_conf_t *lcf = conf;
-
-    ak_mem_t                      mem;
-    ak_str_t                     *args;
-    ngx_str_t                    *value;
-    ak_diag_t                     diag;
-    ak_stack_t                   *stack;
-    ngx_uint_t                    i, n;
-    ngx_http_apikey_main_conf_t  *mcf;
-
-    if (lcf->inject != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    n = cf->args->nelts - 1;
-
-    if (n == 1 && ngx_strcmp(value[1].data, "off") == 0) {
-        lcf->inject = NULL;
-        return NGX_CONF_OK;
-    }
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
-
-    stack = ngx_http_apikey_stack(cf, mcf);
-    args = ngx_palloc(cf->pool, n * sizeof(ak_str_t));
-
-    if (stack == NULL || args == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 0; i < n; i++) {
-        args[i] = ak_str(value[i + 1].data, value[i + 1].len);
-    }
-
-    mem.alloc = ngx_http_apikey_conf_alloc;
-    mem.data = cf->pool;
-
-    stack = ak_stack_copy(stack, &mem);
-
-    if (stack == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ak_stack_add(stack, ak_literal("session"), ak_literal("required"),
-                     ak_literal("inject"), args, n, &diag)
-        != AK_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"apikey_inject\": %s",
-                           diag.text);
-        return NGX_CONF_ERROR;
-    }
-
-    lcf->inject = stack;
-
-    if (mcf->injected.file.len == 0) {
-        ngx_http_apikey_here(cf, &mcf->injected);
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
 ngx_http_apikey_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_apikey_loc_conf_t *lcf = conf;
@@ -454,72 +348,11 @@ ngx_http_apikey_challenge(ngx_conf_t *cf, ngx_str_t *realm,
 }
 
 
-/* The stack of "apikey on", made when it is first asked for. */
-
-static ak_stack_t *
-ngx_http_apikey_stack(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
-{
-    ak_mem_t    mem;
-    ak_diag_t   diag;
-
-    if (mcf->stack != NULL) {
-        return mcf->stack;
-    }
-
-    mem.alloc = ngx_http_apikey_conf_alloc;
-    mem.data = cf->pool;
-
-    mcf->stack = ak_stack_create(&mem);
-
-    if (mcf->stack != NULL
-        && ak_stack_add(mcf->stack, ak_literal("auth"),
-                        ak_literal("required"), ak_literal("key"),
-                        NULL, 0, &diag)
-           != AK_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", diag.text);
-        return NULL;
-    }
-
-    return mcf->stack;
-}
-
-
-static void *
-ngx_http_apikey_conf_alloc(void *data, size_t size)
-{
-    return ngx_palloc(data, size);
-}
-
-
-static void
-ngx_http_apikey_here(ngx_conf_t *cf, ngx_http_apikey_where_t *where)
-{
-    where->file = cf->conf_file->file.name;
-    where->line = cf->conf_file->line;
-}
-
-
 ngx_int_t
 ngx_http_apikey_conf_complete(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf)
 {
     ngx_str_t  name = ngx_string("apikey");
-
-    if (mcf->store == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"apikey\" needs \"apikey_store\" in the http block, "
-                      "in %V:%ui", &mcf->enabled.file, mcf->enabled.line);
-        return NGX_ERROR;
-    }
-
-    if (mcf->injected.file.len != 0 && mcf->keyring == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"apikey_inject\" needs \"apikey_keyring\" in the "
-                      "http block, in %V:%ui",
-                      &mcf->injected.file, mcf->injected.line);
-        return NGX_ERROR;
-    }
 
     if (mcf->zone == NULL
         && ngx_http_apikey_zone_create(cf, mcf, &name,

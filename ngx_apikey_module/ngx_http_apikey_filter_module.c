@@ -101,6 +101,8 @@ ngx_http_apikey_header_filter(ngx_http_request_t *r)
         r->headers_out.content_length_n = body->len;
     }
 
+    ngx_http_apikey_report(ctx);
+
     if (ngx_http_apikey_denial_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -163,8 +165,11 @@ static ngx_int_t
 ngx_http_apikey_denial_headers(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx)
 {
+    unsigned                     i;
+    uint64_t                     retry;
     ngx_str_t                    value;
     const ak_error_t            *e;
+    const ak_effect_t           *reply;
     ngx_http_apikey_loc_conf_t  *lcf;
 
     e = ak_error(ctx->txn.reason);
@@ -186,14 +191,35 @@ ngx_http_apikey_denial_headers(ngx_http_request_t *r,
         }
     }
 
-    if (e->retry_after) {
+    for (i = 0; i < ctx->txn.nreplies; i++) {
 
-        value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        reply = &ctx->txn.replies[i];
+        value = ngx_http_apikey_ngx_str(reply->value);
+
+        if (ngx_http_apikey_add_header(r, (const char *) reply->name.data,
+                                       &value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    /* whole seconds: the first at which another request makes sense */
+
+    retry = e->retry_after;
+
+    if (retry && ctx->txn.retry) {
+        retry = (ctx->txn.retry + 999) / 1000;
+    }
+
+    if (retry) {
+
+        value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
         if (value.data == NULL) {
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(value.data, "%ui", (ngx_uint_t) e->retry_after)
+        value.len = ngx_sprintf(value.data, "%uL", retry)
                     - value.data;
 
         if (ngx_http_apikey_add_header(r, "Retry-After", &value) != NGX_OK) {

@@ -9,6 +9,8 @@
 
 static ngx_http_apikey_ctx_t *ngx_http_apikey_create_ctx(
     ngx_http_request_t *r);
+static ngx_http_apikey_ctx_t *ngx_http_apikey_get_free(
+    ngx_http_apikey_main_conf_t *mcf);
 static void *ngx_http_apikey_alloc(void *data, size_t size);
 static void ngx_http_apikey_cleanup(void *data);
 static ak_rc_t ngx_http_apikey_drive(ngx_http_request_t *r,
@@ -26,6 +28,11 @@ static ngx_int_t ngx_http_apikey_session(ngx_http_request_t *r,
     ngx_http_apikey_loc_conf_t *lcf, ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_log_trouble(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
+
+
+/* Contexts that a worker keeps for requests to come. */
+
+#define NGX_HTTP_APIKEY_FREE_MAX  256
 
 
 /* Who is it, and may it now?  Subrequests are not asked: nginx skips them. */
@@ -61,6 +68,7 @@ ngx_http_apikey_access_handler(ngx_http_request_t *r)
 
     if (!ctx->decided) {
 
+        ctx->stack = lcf->stack;
         rc = AK_OK;
 
         if (!ctx->txn.finished[AK_AUTH]) {
@@ -130,6 +138,7 @@ ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
         }
 
         ctx->decided = 1;
+        ctx->stack = lcf->stack;
         ctx->txn.reason = AK_SUCCESS;
     }
 
@@ -176,42 +185,88 @@ ngx_http_apikey_get_ctx(ngx_http_request_t *r)
 static ngx_http_apikey_ctx_t *
 ngx_http_apikey_create_ctx(ngx_http_request_t *r)
 {
+    ak_txn_t                     *t;
     ngx_pool_cleanup_t           *cln;
     ngx_http_apikey_ctx_t        *ctx;
     ngx_http_apikey_main_conf_t  *mcf;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_apikey_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
+    ctx = ngx_http_apikey_get_free(mcf);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
     ngx_memzero((u_char *) ctx + sizeof(ak_txn_t),
-                sizeof(ngx_http_apikey_ctx_t) - sizeof(ak_txn_t));
-    ak_txn_init(&ctx->txn);
+                offsetof(ngx_http_apikey_ctx_t, headers) - sizeof(ak_txn_t));
 
     ctx->request = r;
+    ctx->mcf = mcf;
+    ctx->used = 0;
+    ctx->internal = r->internal;
 
-    ctx->txn.mem.alloc = ngx_http_apikey_alloc;
-    ctx->txn.mem.data = r->pool;
-    ctx->txn.digest = mcf->digest;
-    ctx->txn.keyring = mcf->keyring;
-    ctx->txn.now = ngx_time();
+    t = &ctx->txn;
 
-    ngx_http_apikey_view(r, &ctx->txn.view);
+    ak_txn_init(t);
+
+    t->mem.alloc = ngx_http_apikey_alloc;
+    t->mem.data = ctx;
+    t->digest = mcf->digest;
+    t->keyring = mcf->keyring;
+    t->now = ngx_time();
+    t->log = ngx_http_apikey_write_log;
+
+    /* the cleanup sees to ctx from now on, whatever fails */
 
     cln->handler = ngx_http_apikey_cleanup;
+    cln->data = ctx;
+
+    return (ngx_http_apikey_view(r, ctx) == NGX_OK) ? ctx : NULL;
+}
+
+
+static ngx_http_apikey_ctx_t *
+ngx_http_apikey_get_free(ngx_http_apikey_main_conf_t *mcf)
+{
+    ngx_http_apikey_ctx_t  *ctx;
+
+    ctx = mcf->free;
+
+    if (ctx == NULL) {
+        return ngx_alloc(sizeof(ngx_http_apikey_ctx_t), ngx_cycle->log);
+    }
+
+    mcf->free = ctx->next;
+    mcf->nfree--;
 
     return ctx;
 }
 
 
+/* For as long as the request: from its arena, else from its pool. */
+
 static void *
 ngx_http_apikey_alloc(void *data, size_t size)
 {
-    return ngx_palloc(data, size);
+    ngx_http_apikey_ctx_t *ctx = data;
+
+    u_char  *p;
+
+    size = ngx_align(size, NGX_ALIGNMENT);
+
+    if (size > NGX_HTTP_APIKEY_ARENA - ctx->used) {
+        return ngx_palloc(ctx->request->pool, size);
+    }
+
+    p = ctx->arena + ctx->used;
+    ctx->used += size;
+
+    return p;
 }
 
 
@@ -222,9 +277,41 @@ ngx_http_apikey_cleanup(void *data)
 {
     ngx_http_apikey_ctx_t *ctx = data;
 
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    mcf = ctx->mcf;
+
     ngx_http_apikey_lookup_cancel(ctx);
-    ngx_http_apikey_wipe_credentials(ctx);
+
+    if (ctx->decided) {
+        ngx_http_apikey_report(ctx);
+    }
+
+    if (ctx->session != NULL) {
+        (void) ak_stack_run(ctx->session, &ctx->txn, AK_SESSION_CLOSE);
+    }
+
+    ngx_http_apikey_wipe(ctx);
     ak_txn_abort(&ctx->txn);
+
+    if (mcf->nfree == NGX_HTTP_APIKEY_FREE_MAX) {
+        ngx_free(ctx);
+        return;
+    }
+
+    ctx->next = mcf->free;
+    mcf->free = ctx;
+    mcf->nfree++;
+}
+
+
+void
+ngx_http_apikey_report(ngx_http_apikey_ctx_t *ctx)
+{
+    if (!ctx->reported) {
+        ctx->reported = 1;
+        (void) ak_stack_run(ctx->stack, &ctx->txn, AK_REPORT);
+    }
 }
 
 
@@ -380,7 +467,7 @@ ngx_http_apikey_subrequest(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    return (ngx_http_apikey_strip(r) == NGX_OK)
+    return (ngx_http_apikey_strip(r, ctx) == NGX_OK)
            ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -399,6 +486,11 @@ ngx_http_apikey_session(ngx_http_request_t *r,
         return NGX_OK;         /* redirected: it is open already */
     }
 
+    if (ctx->session != NULL) {
+        (void) ak_stack_run(ctx->session, &ctx->txn, AK_SESSION_CLOSE);
+        ctx->session = NULL;
+    }
+
     rc = ngx_http_apikey_drive(r, ctx, lcf->stack, AK_SESSION_OPEN);
 
     if (rc == AK_AGAIN) {
@@ -415,6 +507,8 @@ ngx_http_apikey_session(ngx_http_request_t *r,
     }
 
     ctx->session = lcf->stack;
+
+    ngx_http_apikey_report(ctx);
 
     return NGX_OK;
 }

@@ -24,6 +24,7 @@
 
 #define NGX_HTTP_APIKEY_RECORD      'k'        /* id */
 #define NGX_HTTP_APIKEY_TOKENS      't'        /* owner ":" provider */
+#define NGX_HTTP_APIKEY_BUCKET      'b'        /* of a rate: its name */
 
 
 struct ngx_http_apikey_flight_s {
@@ -35,6 +36,13 @@ struct ngx_http_apikey_flight_s {
 };
 
 
+static ngx_int_t ngx_http_apikey_lookup_redis(
+    ngx_http_apikey_main_conf_t *mcf, ngx_http_apikey_ctx_t *ctx,
+    ngx_str_t *key);
+static void ngx_http_apikey_lookup_rate(ngx_http_apikey_main_conf_t *mcf,
+    ngx_http_apikey_ctx_t *ctx, ngx_str_t *key);
+static void ngx_http_apikey_lookup_pause(ngx_http_apikey_ctx_t *ctx);
+static void ngx_http_apikey_pause_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_apikey_lookup_key(const ak_need_t *need,
     u_char *buf, ngx_str_t *key);
 static void ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
@@ -71,16 +79,15 @@ ngx_http_apikey_lookup_init(ngx_cycle_t *cycle,
 ngx_int_t
 ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
-    size_t                        len;
     u_char                        buf[NGX_HTTP_APIKEY_KEY_MAX];
     ak_rc_t                       rc;
-    uint32_t                      hash;
+    ak_str_t                      value;
     ngx_str_t                     key;
-    ngx_http_apikey_zone_e        found;
-    ngx_http_apikey_flight_t     *flight;
+    ak_need_t                    *need;
     ngx_http_apikey_main_conf_t  *mcf;
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
+    mcf = ctx->mcf;
+    need = &ctx->txn.need;
 
     /* a single process that was reloaded is not told of its new cycle */
 
@@ -92,19 +99,54 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (ngx_http_apikey_lookup_key(&ctx->txn.need, buf, &key) != NGX_OK) {
+    if (need->type == AK_NEED_PAUSE) {
+        ngx_http_apikey_lookup_pause(ctx);
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_apikey_lookup_key(need, buf, &key) != NGX_OK) {
         ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
         return NGX_OK;
     }
 
-    hash = ngx_murmur_hash2(key.data, key.len);
+    if (need->type == AK_NEED_RATE) {
+        ngx_http_apikey_lookup_rate(mcf, ctx, &key);
+        return NGX_OK;
+    }
 
-    flight = (ngx_http_apikey_flight_t *)
-                 ngx_str_rbtree_lookup(&mcf->flights, &key, hash);
+    if (mcf->file != NULL) {
+        value = ak_str(NULL, 0);
+        rc = ngx_http_apikey_file_lookup(mcf->file, need, &value);
+
+        ngx_http_apikey_answer(ctx, rc, AK_SOURCE_HIT, (u_char *) value.data,
+                               value.len);
+        return NGX_OK;
+    }
+
+    return ngx_http_apikey_lookup_redis(mcf, ctx, &key);
+}
+
+
+static ngx_int_t
+ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
+    ngx_http_apikey_ctx_t *ctx, ngx_str_t *key)
+{
+    size_t                     len;
+    ak_rc_t                    rc;
+    uint32_t                   hash;
+    ngx_http_apikey_zone_e     found;
+    ngx_http_apikey_flight_t  *flight;
+
+    hash = ngx_murmur_hash2(key->data, key->len);
+
+    flight = (mcf->flights.root == &mcf->sentinel)
+             ? NULL
+             : (ngx_http_apikey_flight_t *)
+                   ngx_str_rbtree_lookup(&mcf->flights, key, hash);
 
     if (flight == NULL) {
 
-        found = ngx_http_apikey_zone_lookup(mcf->zone, &key, hash,
+        found = ngx_http_apikey_zone_lookup(mcf->zone, key, hash,
                                             mcf->store->timeout, &rc,
                                             mcf->value, &len);
 
@@ -113,7 +155,7 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
             return NGX_OK;
         }
 
-        flight = ngx_http_apikey_flight_create(mcf, &key, hash);
+        flight = ngx_http_apikey_flight_create(mcf, key, hash);
 
         if (flight == NULL) {
             ngx_http_apikey_answer(ctx, AK_UNAVAILABLE, AK_SOURCE_NONE,
@@ -137,17 +179,74 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     ngx_queue_insert_tail(&flight->waiters, &ctx->queue);
     ctx->waiting = 1;
+    ctx->queued = 1;
 
     return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_apikey_lookup_rate(ngx_http_apikey_main_conf_t *mcf,
+    ngx_http_apikey_ctx_t *ctx, ngx_str_t *key)
+{
+    uint32_t     hash;
+    ak_answer_t  answer;
+
+    ngx_memzero(&answer, sizeof(ak_answer_t));
+
+    hash = ngx_murmur_hash2(key->data, key->len);
+
+    answer.rc = (ngx_http_apikey_zone_rate(mcf->zone, key, hash,
+                                           ctx->txn.need.rate,
+                                           &answer.allowance)
+                 == NGX_OK)
+                ? AK_OK : AK_UNAVAILABLE;
+
+    ak_txn_answer(&ctx->txn, &answer);
+}
+
+
+static void
+ngx_http_apikey_lookup_pause(ngx_http_apikey_ctx_t *ctx)
+{
+    ctx->pause.handler = ngx_http_apikey_pause_handler;
+    ctx->pause.data = ctx;
+    ctx->pause.log = ctx->request->connection->log;
+
+    ngx_add_timer(&ctx->pause, 1);
+
+    ctx->waiting = 1;
+}
+
+
+static void
+ngx_http_apikey_pause_handler(ngx_event_t *ev)
+{
+    ngx_http_apikey_ctx_t *ctx = ev->data;
+
+    ctx->waiting = 0;
+
+    ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
+    ngx_http_apikey_resume(ctx);
 }
 
 
 void
 ngx_http_apikey_lookup_cancel(ngx_http_apikey_ctx_t *ctx)
 {
-    if (ctx->waiting) {
-        ctx->waiting = 0;
+    if (!ctx->waiting) {
+        return;
+    }
+
+    ctx->waiting = 0;
+
+    if (ctx->queued) {
+        ctx->queued = 0;
         ngx_queue_remove(&ctx->queue);
+    }
+
+    if (ctx->pause.timer_set) {
+        ngx_del_timer(&ctx->pause);
     }
 }
 
@@ -166,7 +265,9 @@ ngx_http_apikey_lookup_key(const ak_need_t *need, u_char *buf, ngx_str_t *key)
     switch (need->type) {
 
     case AK_NEED_RECORD:
-        *p++ = NGX_HTTP_APIKEY_RECORD;
+    case AK_NEED_RATE:
+        *p++ = (need->type == AK_NEED_RECORD) ? NGX_HTTP_APIKEY_RECORD
+                                              : NGX_HTTP_APIKEY_BUCKET;
         p = ngx_cpymem(p, need->name.data, need->name.len);
         break;
 
@@ -203,7 +304,7 @@ ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
     answer.source = source;
 
     if (rc == AK_OK) {
-        p = ngx_pnalloc(ctx->request->pool, len);
+        p = ctx->txn.mem.alloc(ctx->txn.mem.data, len);
 
         if (p == NULL) {
             answer.rc = AK_UNAVAILABLE;
@@ -507,6 +608,8 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
         ngx_queue_remove(q);
 
         ctx = ngx_queue_data(q, ngx_http_apikey_ctx_t, queue);
+
+        ctx->queued = 0;
 
         if (ctx->waiting) {
             ctx->waiting = 0;

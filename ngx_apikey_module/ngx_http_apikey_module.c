@@ -46,6 +46,13 @@ static ngx_command_t  ngx_http_apikey_commands[] = {
       0,
       NULL },
 
+    { ngx_string("apikey_stack"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_apikey_stack,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("apikey"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_apikey,
@@ -118,7 +125,7 @@ ngx_http_apikey_init(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
 
-    if (mcf->enabled.file.len == 0) {
+    if (!mcf->used) {
         return NGX_OK;         /* requests are none of our business */
     }
 
@@ -167,7 +174,7 @@ ngx_http_apikey_create_main_conf(ngx_conf_t *cf)
     cln->handler = ngx_http_apikey_cleanup_main_conf;
     cln->data = mcf;
 
-    return mcf;
+    return (ngx_http_apikey_stacks_init(cf, mcf) == NGX_OK) ? mcf : NULL;
 }
 
 
@@ -176,8 +183,16 @@ ngx_http_apikey_cleanup_main_conf(void *data)
 {
     ngx_http_apikey_main_conf_t *mcf = data;
 
+    ngx_http_apikey_ctx_t  *ctx;
+
     ak_keyring_free(mcf->keyring);
     ak_digest_free(mcf->digest);
+
+    while (mcf->free != NULL) {
+        ctx = mcf->free;
+        mcf->free = ctx->next;
+        ngx_free(ctx);
+    }
 }
 
 
@@ -189,6 +204,7 @@ ngx_http_apikey_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     lcf->name = { 0, NULL };
      *     lcf->challenge = { 0, NULL };
      *     lcf->stack = NULL;
      */
@@ -198,7 +214,6 @@ ngx_http_apikey_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    lcf->enable = NGX_CONF_UNSET;
     lcf->inject = NGX_CONF_UNSET_PTR;
 
     return lcf;
@@ -213,9 +228,6 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_apikey_main_conf_t  *mcf;
 
-    ngx_conf_merge_value(conf->enable, prev->enable, 0);
-    ngx_conf_merge_ptr_value(conf->inject, prev->inject, NULL);
-
     if (prev->challenge.data == NULL
         && ngx_http_apikey_challenge(cf, &ngx_http_apikey_default_realm,
                                      &prev->challenge)
@@ -228,13 +240,37 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->challenge = prev->challenge;
     }
 
-    if (conf->enable) {
-        mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
+    if (conf->name.data == NULL && conf->inject == NGX_CONF_UNSET_PTR
+        && prev->stack != NULL)
+    {
+        /* the very same stack: a session opened with it stays open */
 
-        conf->stack = (conf->inject != NULL) ? conf->inject : mcf->stack;
+        conf->name = prev->name;
+        conf->inject = prev->inject;
+        conf->stack = prev->stack;
+
+        return NGX_CONF_OK;
     }
 
-    return NGX_CONF_OK;
+    if (conf->name.data == NULL) {
+        conf->name = prev->name;
+        conf->named = prev->named;
+    }
+
+    if (conf->inject == NGX_CONF_UNSET_PTR) {
+        conf->inject = prev->inject;
+        conf->injected = prev->injected;
+    }
+
+    ngx_conf_init_ptr_value(conf->inject, NULL);
+
+    if (conf->name.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
+
+    return ngx_http_apikey_location_stack(cf, mcf, conf);
 }
 
 
@@ -257,7 +293,7 @@ ngx_http_apikey_worker_conf(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_apikey_module);
 
-    return (mcf == NULL || mcf->redis == NULL) ? NULL : mcf;
+    return (mcf == NULL || !mcf->used) ? NULL : mcf;
 }
 
 
@@ -276,7 +312,13 @@ ngx_http_apikey_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_apikey_redis_start(mcf->redis, cycle);
+    if (mcf->redis != NULL) {
+        ngx_apikey_redis_start(mcf->redis, cycle);
+    }
+
+    if (mcf->file != NULL) {
+        ngx_http_apikey_file_start(mcf->file, cycle);
+    }
 
     return NGX_OK;
 }
@@ -289,7 +331,7 @@ ngx_http_apikey_exit_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_apikey_worker_conf(cycle);
 
-    if (mcf != NULL) {
+    if (mcf != NULL && mcf->redis != NULL) {
         ngx_apikey_redis_stop(mcf->redis);
     }
 }

@@ -27,6 +27,7 @@
 
 typedef struct ngx_http_apikey_zone_s    ngx_http_apikey_zone_t;
 typedef struct ngx_http_apikey_flight_s  ngx_http_apikey_flight_t;
+typedef struct ngx_http_apikey_file_s    ngx_http_apikey_file_t;
 
 
 /* Where a directive stands, for complaints that come later. */
@@ -37,7 +38,7 @@ typedef struct {
 } ngx_http_apikey_where_t;
 
 
-/* A header that carries a provider's key, as nginx wants its headers. */
+/* A header that is put in, as nginx wants its headers. */
 
 typedef struct {
     const uint8_t                *name;        /* that of the provider table */
@@ -46,17 +47,23 @@ typedef struct {
 } ngx_http_apikey_carried_t;
 
 
+typedef struct ngx_http_apikey_ctx_s  ngx_http_apikey_ctx_t;
+
+
 typedef struct {
     ak_keyring_t                 *keyring;
     ak_digest_t                  *digest;
     ak_store_conf_t              *store;
     ngx_apikey_redis_t           *redis;
+    ngx_http_apikey_file_t       *file;
     ngx_shm_zone_t               *shm_zone;
     ngx_http_apikey_zone_t       *zone;
-    ak_stack_t                   *stack;       /* of "apikey on" */
 
-    ngx_http_apikey_where_t       enabled;     /* the first "apikey on" */
-    ngx_http_apikey_where_t       injected;    /* the first inject */
+    ak_site_t                     site;
+    ngx_array_t                   stacks;      /* ak_stack_t *; the first is
+                                                  that of "apikey on" */
+    ak_strip_t                   *strip;       /* what must not pass */
+    ngx_uint_t                    used;        /* by some location */
 
     ngx_str_t                     bodies[AK_REASON_MAX];
     ngx_array_t                   carried;     /* ngx_http_apikey_carried_t */
@@ -66,37 +73,76 @@ typedef struct {
     ngx_rbtree_t                  flights;
     ngx_rbtree_node_t             sentinel;
     u_char                       *value;       /* AK_VALUE_MAX bytes */
+
+    /* contexts that no request uses */
+
+    ngx_http_apikey_ctx_t        *free;
+    ngx_uint_t                    nfree;
 } ngx_http_apikey_main_conf_t;
 
 
 typedef struct {
-    ngx_flag_t                    enable;
+    ngx_str_t                     name;        /* of the stack; len 0: off */
+    ak_stack_t                   *inject;      /* the line of apikey_inject */
+    ngx_http_apikey_where_t       named;
+    ngx_http_apikey_where_t       injected;
+
     ngx_str_t                     challenge;   /* WWW-Authenticate */
-    ak_stack_t                   *inject;      /* NULL: nothing is */
     ak_stack_t                   *stack;       /* NULL: not enabled */
 } ngx_http_apikey_loc_conf_t;
 
 
-/* A request's, shared by what it is redirected to. */
+#define NGX_HTTP_APIKEY_ARENA     1024
+#define NGX_HTTP_APIKEY_HEADERS   24
+#define NGX_HTTP_APIKEY_CARRIED   8
 
-typedef struct {
+
+/*
+ * A request's, shared by what it is redirected to.  It comes from a list and
+ * goes back there, so that most requests need no memory of their pool.
+ */
+
+struct ngx_http_apikey_ctx_s {
     ak_txn_t                      txn;         /* first */
     ngx_http_request_t           *request;
+    ngx_http_apikey_main_conf_t  *mcf;
 
     ngx_uint_t                    status;      /* of our denial, or 0 */
+    const ak_stack_t             *stack;       /* that decided */
     const ak_stack_t             *session;     /* whose session is open */
 
-    ngx_list_t                    headers;     /* while edited, as sent */
-
     ngx_queue_t                   queue;       /* while it waits */
+    ngx_event_t                   pause;
 
     unsigned                      decided:1;   /* by auth and account */
     unsigned                      granted:1;
     unsigned                      waiting:1;
+    unsigned                      queued:1;    /* in a flight's queue */
     unsigned                      guarded:1;   /* a cleanup detaches it */
     unsigned                      edited:1;
+    unsigned                      internal:1;  /* it was redirected before */
+    unsigned                      injected:1;  /* the upstream gets a secret */
+    unsigned                      reported:1;
     unsigned                      body_sent:1;
-} ngx_http_apikey_ctx_t;
+
+    /* as it was sent, where a query has carried something */
+
+    ngx_str_t                     unparsed_uri;
+    ngx_str_t                     request_line;
+
+    /* the same, from the first edit on */
+
+    ngx_list_t                    headers;
+
+    /* not cleared */
+
+    size_t                        used;        /* of the arena */
+    ngx_http_apikey_ctx_t        *next;        /* while it is free */
+
+    ak_field_t                    carried[NGX_HTTP_APIKEY_CARRIED];
+    ngx_table_elt_t               list[NGX_HTTP_APIKEY_HEADERS];
+    u_char                        arena[NGX_HTTP_APIKEY_ARENA];
+};
 
 
 /* ngx_http_apikey_conf.c */
@@ -104,19 +150,43 @@ typedef struct {
 char *ngx_http_apikey_keyring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_apikey_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_apikey_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_apikey(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_apikey_inject(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_apikey_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* What only the whole configuration can tell: completes it, or complains. */
 
 ngx_int_t ngx_http_apikey_conf_complete(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf);
 
+
+/* ngx_http_apikey_stack.c */
+
+/* The built-in stack, and a place for others. */
+
+ngx_int_t ngx_http_apikey_stacks_init(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+char *ngx_http_apikey_stack(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_apikey(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_apikey_inject(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_apikey_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * Makes the stack of a location, of the one that it names and of its line of
+ * apikey_inject, or complains.
+ */
+
+char *ngx_http_apikey_location_stack(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf, ngx_http_apikey_loc_conf_t *lcf);
+
 /* WWW-Authenticate of a realm, into the configuration's pool. */
 
 char *ngx_http_apikey_challenge(ngx_conf_t *cf, ngx_str_t *realm,
     ngx_str_t *challenge);
+
+
+/* ngx_http_apikey_audit.c: for ak_site_t and ak_txn_t */
+
+void *ngx_http_apikey_open_log(void *data, ak_str_t target, ak_diag_t *d);
+void ngx_http_apikey_write_log(void *host, void *log, ak_str_t line);
 
 
 /* ngx_http_apikey_handler.c */
@@ -128,6 +198,10 @@ ngx_int_t ngx_http_apikey_precontent_handler(ngx_http_request_t *r);
 
 ngx_http_apikey_ctx_t *ngx_http_apikey_get_ctx(ngx_http_request_t *r);
 
+/* Tells the stack's lines of the verdict, once. */
+
+void ngx_http_apikey_report(ngx_http_apikey_ctx_t *ctx);
+
 /* The answer that ctx waited for is in its transaction: goes on. */
 
 void ngx_http_apikey_resume(ngx_http_apikey_ctx_t *ctx);
@@ -135,25 +209,27 @@ void ngx_http_apikey_resume(ngx_http_apikey_ctx_t *ctx);
 
 /* ngx_http_apikey_request.c */
 
-/* The request as the library sees it. */
+/* The request as the library sees it, into the transaction of ctx. */
 
-void ngx_http_apikey_view(ngx_http_request_t *r, ak_view_t *view);
-
-/* Removes every header that can carry a credential. */
-
-ngx_int_t ngx_http_apikey_strip(ngx_http_request_t *r);
+ngx_int_t ngx_http_apikey_view(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
 
 /*
- * Strips, also of what an earlier location put in, and adds what the session
- * has staged where "inject" says so.
+ * Removes every part that can carry a credential or claims an identity, also
+ * of what an earlier location put in.
  */
+
+ngx_int_t ngx_http_apikey_strip(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+
+/* Strips, and adds what the session has staged where "inject" says so. */
 
 ngx_int_t ngx_http_apikey_edit(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, ngx_uint_t inject);
 
-/* Wipes what the client sent. */
+/* Wipes what the client sent, and what was sent upstream. */
 
-void ngx_http_apikey_wipe_credentials(ngx_http_apikey_ctx_t *ctx);
+void ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx);
 
 
 /* ngx_http_apikey_lookup.c */
@@ -172,6 +248,22 @@ void ngx_http_apikey_lookup_cancel(ngx_http_apikey_ctx_t *ctx);
 
 ngx_int_t ngx_http_apikey_lookup_init(ngx_cycle_t *cycle,
     ngx_http_apikey_main_conf_t *mcf);
+
+
+/* ngx_http_apikey_file.c */
+
+/* Reads a store of "file:"; NULL: it cannot, and the directive is blamed. */
+
+ngx_http_apikey_file_t *ngx_http_apikey_file_create(ngx_conf_t *cf,
+    ak_store_conf_t *store);
+
+/* From now on changes are looked for. */
+
+void ngx_http_apikey_file_start(ngx_http_apikey_file_t *file,
+    ngx_cycle_t *cycle);
+
+ak_rc_t ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
+    const ak_need_t *need, ak_str_t *value);
 
 
 /* ngx_http_apikey_variables.c */

@@ -7,21 +7,131 @@
 #include "ngx_http_apikey_module.h"
 
 
+static ngx_int_t ngx_http_apikey_scan(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
 static bool ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
     ak_str_t *value);
-static ngx_uint_t ngx_http_apikey_same_name(const ngx_str_t *received,
-    ak_str_t name);
+static bool ngx_http_apikey_view_get(void *host, ak_view_e what,
+    ak_str_t *value);
+static bool ngx_http_apikey_view_address(ngx_connection_t *c,
+    ak_str_t *value);
+static ngx_int_t ngx_http_apikey_new_list(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx, ngx_list_t *headers);
+static ngx_int_t ngx_http_apikey_strip_values(ngx_http_request_t *r,
+    const ak_strip_t *strip, ngx_table_elt_t *h);
+static ngx_int_t ngx_http_apikey_redact(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static ngx_int_t ngx_http_apikey_redact_line(ngx_http_request_t *r,
+    const ak_strip_t *strip, ngx_str_t *line);
+static ngx_int_t ngx_http_apikey_strip_args(ngx_http_request_t *r,
+    const ak_strip_t *strip);
 static ngx_int_t ngx_http_apikey_add_header(ngx_http_request_t *r,
-    const ak_effect_t *effect);
-static ngx_int_t ngx_http_apikey_wipe_later(ngx_http_request_t *r);
-static void ngx_http_apikey_wipe_upstream(void *data);
+    ngx_http_apikey_ctx_t *ctx, const ak_effect_t *effect);
+static void ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx);
+static void ngx_http_apikey_wipe_query(ngx_http_apikey_ctx_t *ctx);
+static void ngx_http_apikey_wipe_upstream(ngx_http_request_t *r);
 
 
-void
-ngx_http_apikey_view(ngx_http_request_t *r, ak_view_t *view)
+/* The parts of headers that can carry a credential, and whose headers. */
+
+typedef struct {
+    ak_str_t                      name;
+    ak_carrier_e                  type;
+} ngx_http_apikey_valued_t;
+
+
+static const ngx_http_apikey_valued_t  ngx_http_apikey_valued[] = {
+    { ak_string("cookie"), AK_CARRIER_COOKIE },
+    { ak_string("sec-websocket-protocol"), AK_CARRIER_SUBPROTOCOL }
+};
+
+
+static ngx_inline ak_str_t
+ngx_http_apikey_lowcase(const ngx_table_elt_t *h)
 {
+    return ak_str(h->lowcase_key, h->key.len);
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_http_apikey_has_valued(const ak_strip_t *strip)
+{
+    return ak_strip_has(strip, AK_CARRIER_COOKIE)
+           || ak_strip_has(strip, AK_CARRIER_SUBPROTOCOL);
+}
+
+
+static ngx_inline ak_str_t
+ngx_http_apikey_ak_str(const ngx_str_t *s)
+{
+    return ak_str(s->data, s->len);
+}
+
+
+ngx_int_t
+ngx_http_apikey_view(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ak_view_t  *view;
+
+    view = &ctx->txn.view;
+
     view->header = ngx_http_apikey_view_header;
+    view->get = ngx_http_apikey_view_get;
     view->host = r;
+
+    return (ngx_http_apikey_scan(r, ctx) == NGX_OK
+            && ngx_http_apikey_redact(r, ctx) == NGX_OK)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The one look at all headers: what carries something is remembered. */
+
+static ngx_int_t
+ngx_http_apikey_scan(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_uint_t        i, n, room;
+    ak_field_t       *carried, *more;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    carried = ctx->carried;
+    room = NGX_HTTP_APIKEY_CARRIED;
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (!ak_strip_header(ctx->mcf->strip,
+                                 ngx_http_apikey_lowcase(&h[i])))
+            {
+                continue;
+            }
+
+            if (n == room) {
+                more = ngx_palloc(r->pool, 4 * room * sizeof(ak_field_t));
+                if (more == NULL) {
+                    return NGX_ERROR;
+                }
+
+                ngx_memcpy(more, carried, n * sizeof(ak_field_t));
+                carried = more;
+                room *= 4;
+            }
+
+            carried[n].name = ngx_http_apikey_lowcase(&h[i]);
+            carried[n].value = ngx_http_apikey_ak_str(&h[i].value);
+            n++;
+        }
+    }
+
+    ctx->txn.view.carried = carried;
+    ctx->txn.view.ncarried = n;
+
+    return NGX_OK;
 }
 
 
@@ -31,24 +141,9 @@ ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
 {
     ngx_http_request_t *r = host;
 
-    ngx_uint_t              i;
-    ngx_list_part_t        *part;
-    ngx_table_elt_t        *h;
-    static const ak_str_t   authorization = ak_string("authorization");
-
-    if (ak_str_eq(name, authorization)) {
-
-        /* nginx has refused requests with two of them */
-
-        h = r->headers_in.authorization;
-
-        if (h == NULL || n != 0) {
-            return false;
-        }
-
-        *value = ak_str(h->value.data, h->value.len);
-        return true;
-    }
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
@@ -56,14 +151,10 @@ ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (h[i].key.len != name.len
-                || !ngx_http_apikey_same_name(&h[i].key, name))
+            if (ak_view_same_name(ngx_http_apikey_lowcase(&h[i]), name)
+                && n-- == 0)
             {
-                continue;
-            }
-
-            if (n-- == 0) {
-                *value = ak_str(h[i].value.data, h[i].value.len);
+                *value = ngx_http_apikey_ak_str(&h[i].value);
                 return true;
             }
         }
@@ -73,29 +164,80 @@ ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
 }
 
 
-static ngx_uint_t
-ngx_http_apikey_same_name(const ngx_str_t *received, ak_str_t name)
+static bool
+ngx_http_apikey_view_get(void *host, ak_view_e what, ak_str_t *value)
 {
-    u_char  ch;
-    size_t  i;
+    ngx_http_request_t *r = host;
 
-    for (i = 0; i < name.len; i++) {
+    ngx_uint_t                  key;
+    ngx_http_variable_value_t  *v;
+    static ngx_str_t            request_id = ngx_string("request_id");
 
-        ch = ngx_tolower(received->data[i]);
+    switch (what) {
 
-        if (ch != name.data[i] && !(ch == '_' && name.data[i] == '-')) {
-            return 0;
+    case AK_VIEW_METHOD:
+        *value = ngx_http_apikey_ak_str(&r->method_name);
+        break;
+
+    case AK_VIEW_PATH:
+        *value = ngx_http_apikey_ak_str(&r->uri);
+        break;
+
+    case AK_VIEW_QUERY:
+        *value = ngx_http_apikey_ak_str(&r->args);
+        break;
+
+    case AK_VIEW_ADDRESS:
+        return ngx_http_apikey_view_address(r->connection, value);
+
+    case AK_VIEW_ADDRESS_TEXT:
+        *value = ngx_http_apikey_ak_str(&r->connection->addr_text);
+        break;
+
+    default: /* AK_VIEW_REQUEST_ID */
+
+        key = ngx_hash_key(request_id.data, request_id.len);
+        v = ngx_http_get_variable(r, &request_id, key);
+
+        if (v == NULL || v->not_found) {
+            return false;
         }
+
+        *value = ak_str(v->data, v->len);
+        break;
     }
 
-    return 1;
+    return value->len != 0;
 }
 
 
-static ngx_inline ngx_uint_t
-ngx_http_apikey_strips(const ngx_table_elt_t *h)
+/* The realip module has put the client's own address here. */
+
+static bool
+ngx_http_apikey_view_address(ngx_connection_t *c, ak_str_t *value)
 {
-    return ak_provider_strips(ak_str(h->lowcase_key, h->key.len));
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    switch (c->sockaddr->sa_family) {
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) c->sockaddr;
+        *value = ak_str(&sin->sin_addr, 4);
+        return true;
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) c->sockaddr;
+        *value = ak_str(&sin6->sin6_addr, 16);
+        return true;
+#endif
+
+    default:
+        return false;
+    }
 }
 
 
@@ -108,22 +250,21 @@ ngx_http_apikey_strips(const ngx_table_elt_t *h)
  */
 
 ngx_int_t
-ngx_http_apikey_strip(ngx_http_request_t *r)
+ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
-    ngx_uint_t        i, n;
-    ngx_list_t        headers;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
+    ngx_uint_t                    i, valued;
+    ngx_list_t                    headers;
+    ngx_list_part_t              *part;
+    ngx_table_elt_t              *h, *copy;
+    const ak_strip_t             *strip;
+    ngx_http_apikey_main_conf_t  *mcf;
 
-    n = AK_EFFECTS_MAX;
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
+    strip = mcf->strip;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        n += part->nelts;
-    }
+    valued = ngx_http_apikey_has_valued(strip);
 
-    if (ngx_list_init(&headers, r->pool, n, sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
+    if (ngx_http_apikey_new_list(r, ctx, &headers) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -133,17 +274,206 @@ ngx_http_apikey_strip(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_apikey_strips(&h[i])) {
+            if (ak_strip_header(strip, ngx_http_apikey_lowcase(&h[i]))) {
                 continue;
             }
 
             copy = ngx_list_push(&headers);
             *copy = h[i];      /* there is room for all */
+
+            if (valued
+                && ngx_http_apikey_strip_values(r, strip, copy) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
         }
     }
 
     r->headers_in.headers = headers;
     r->headers_in.headers.last = &r->headers_in.headers.part;
+
+    return ngx_http_apikey_strip_args(r, strip);
+}
+
+
+/* With room for what stays and what is put in: the context's, where it can. */
+
+static ngx_int_t
+ngx_http_apikey_new_list(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    ngx_list_t *headers)
+{
+    ngx_uint_t        n;
+    ngx_list_part_t  *part;
+
+    n = AK_EFFECTS_MAX;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        n += part->nelts;
+    }
+
+    if (r != r->main || ctx == NULL || ctx->edited
+        || n > NGX_HTTP_APIKEY_HEADERS + AK_EFFECTS_MAX - 4)
+    {
+        return ngx_list_init(headers, r->pool, n, sizeof(ngx_table_elt_t));
+    }
+
+    headers->part.elts = ctx->list;
+    headers->part.nelts = 0;
+    headers->part.next = NULL;
+    headers->last = &headers->part;
+    headers->size = sizeof(ngx_table_elt_t);
+    headers->nalloc = NGX_HTTP_APIKEY_HEADERS;
+    headers->pool = r->pool;
+
+    return NGX_OK;
+}
+
+
+/* Takes a credential out of a header that may say other things too. */
+
+static ngx_int_t
+ngx_http_apikey_strip_values(ngx_http_request_t *r, const ak_strip_t *strip,
+    ngx_table_elt_t *h)
+{
+    size_t                           len;
+    u_char                          *p;
+    ngx_uint_t                       i;
+    const ngx_http_apikey_valued_t  *valued;
+
+    for (i = 0; i < ak_nitems(ngx_http_apikey_valued); i++) {
+        valued = &ngx_http_apikey_valued[i];
+
+        if (!ak_strip_has(strip, valued->type)
+            || !ak_view_same_name(ngx_http_apikey_lowcase(h), valued->name))
+        {
+            continue;
+        }
+
+        p = ngx_pnalloc(r->pool, h->value.len + 1);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ak_strip_value(strip, valued->type,
+                           ngx_http_apikey_ak_str(&h->value), p, &len))
+        {
+            p[len] = '\0';
+            h->value.data = p;
+            h->value.len = len;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * What a query carries is taken out of the request line too, before anything
+ * is logged: every line of an error log ends with it, and so do most of an
+ * access log.
+ */
+
+static ngx_int_t
+ngx_http_apikey_redact(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_str_t  uri, line;
+
+    if (!ak_strip_has(ctx->mcf->strip, AK_CARRIER_QUERY)) {
+        return NGX_OK;
+    }
+
+    uri = r->unparsed_uri;
+    line = r->request_line;
+
+    if (ngx_http_apikey_redact_line(r, ctx->mcf->strip, &r->unparsed_uri)
+        != NGX_OK
+        || ngx_http_apikey_redact_line(r, ctx->mcf->strip, &r->request_line)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (uri.data != r->unparsed_uri.data) {
+        ctx->unparsed_uri = uri;
+        ctx->request_line = line;
+    }
+
+    return NGX_OK;
+}
+
+
+/* "GET /path?query HTTP/1.1", or a part of it; anew where it changes. */
+
+static ngx_int_t
+ngx_http_apikey_redact_line(ngx_http_request_t *r, const ak_strip_t *strip,
+    ngx_str_t *line)
+{
+    size_t   len, left;
+    u_char  *p, *query, *end, *last;
+
+    last = line->data + line->len;
+    query = ngx_strlchr(line->data, last, '?');
+
+    if (query == NULL) {
+        return NGX_OK;
+    }
+
+    query++;
+    end = ngx_strlchr(query, last, ' ');
+
+    if (end == NULL) {
+        end = last;
+    }
+
+    p = ngx_pnalloc(r->pool, line->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = query - line->data;
+
+    if (!ak_strip_value(strip, AK_CARRIER_QUERY, ak_str(query, end - query),
+                        p + len, &left))
+    {
+        return NGX_OK;
+    }
+
+    ngx_memcpy(p, line->data, len);
+
+    /* without the "?" where nothing is left behind it */
+
+    len = left ? len + left : len - 1;
+
+    ngx_memcpy(p + len, end, last - end);
+
+    line->data = p;
+    line->len = len + (last - end);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_strip_args(ngx_http_request_t *r, const ak_strip_t *strip)
+{
+    size_t   len;
+    u_char  *p;
+
+    if (r->args.len == 0 || !ak_strip_has(strip, AK_CARRIER_QUERY)) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, r->args.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ak_strip_value(strip, AK_CARRIER_QUERY,
+                       ngx_http_apikey_ak_str(&r->args), p, &len))
+    {
+        r->args.data = p;
+        r->args.len = len;
+    }
 
     return NGX_OK;
 }
@@ -153,44 +483,50 @@ ngx_int_t
 ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
     ngx_uint_t inject)
 {
-    unsigned  i;
+    unsigned    i;
+    ngx_list_t  headers;
 
-    if (!ctx->edited) {
-        ctx->headers = r->headers_in.headers;
-        ctx->edited = 1;
+    headers = r->headers_in.headers;
 
-    } else {
+    if (ctx->edited && ctx->injected) {
 
         /* redirected: that upstream is done with, r->upstream is made anew */
 
         ngx_http_apikey_wipe_upstream(r);
+        ctx->injected = 0;
     }
 
-    if (ngx_http_apikey_strip(r) != NGX_OK) {
+    if (ngx_http_apikey_strip(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (!inject || ctx->txn.neffects == 0) {
-        return NGX_OK;
+    if (!ctx->edited) {
+        ctx->headers = headers;
+        ctx->edited = 1;
     }
 
-    for (i = 0; i < ctx->txn.neffects; i++) {
-        if (ngx_http_apikey_add_header(r, &ctx->txn.effects[i]) != NGX_OK) {
+    for (i = 0; inject && i < ctx->txn.neffects; i++) {
+
+        if (ngx_http_apikey_add_header(r, ctx, &ctx->txn.effects[i])
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
+
+        ctx->injected = 1;
     }
 
-    return ngx_http_apikey_wipe_later(r);
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
+ngx_http_apikey_add_header(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    const ak_effect_t *effect)
 {
-    ngx_uint_t                    i;
-    ngx_table_elt_t              *h;
-    ngx_http_apikey_carried_t    *carried;
-    ngx_http_apikey_main_conf_t  *mcf;
+    ngx_uint_t                  i;
+    ngx_table_elt_t            *h;
+    ngx_http_apikey_carried_t  *carried;
 
     h = ngx_list_push(&r->headers_in.headers);
     if (h == NULL) {
@@ -202,12 +538,11 @@ ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
     h->key = ngx_http_apikey_ngx_str(effect->name);
     h->value = ngx_http_apikey_ngx_str(effect->value);
 
-    /* the names are those of the provider table, prepared at configuration */
+    /* the names of the provider table were prepared at configuration */
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
-    carried = mcf->carried.elts;
+    carried = ctx->mcf->carried.elts;
 
-    for (i = 0; i < mcf->carried.nelts; i++) {
+    for (i = 0; i < ctx->mcf->carried.nelts; i++) {
 
         if (carried[i].name == effect->name.data) {
             h->hash = carried[i].hash;
@@ -217,61 +552,52 @@ ngx_http_apikey_add_header(ngx_http_request_t *r, const ak_effect_t *effect)
         }
     }
 
-    return NGX_ERROR;
-}
-
-
-/* The request that carries the key upstream is wiped when this one ends. */
-
-static ngx_int_t
-ngx_http_apikey_wipe_later(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
+    h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
+    if (h->lowcase_key == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_apikey_wipe_upstream;
-    cln->data = r;
+    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_apikey_wipe_upstream(void *data)
+/*
+ * What the client sent lies in buffers that nginx frees or fills again, but
+ * does not wipe; neither does it wipe what it sent upstream.
+ */
+
+void
+ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx)
 {
-    ngx_http_request_t *r = data;
+    ngx_http_apikey_wipe_headers(ctx);
+    ngx_http_apikey_wipe_query(ctx);
 
-    ngx_buf_t  *b;
-
-    /* the first buffer is the header, the others are the client's body */
-
-    if (r->upstream == NULL || r->upstream->request_bufs == NULL) {
-        return;
-    }
-
-    b = r->upstream->request_bufs->buf;
-
-    if (b->temporary) {
-        ngx_explicit_memzero(b->start, b->end - b->start);
+    if (ctx->injected) {
+        ngx_http_apikey_wipe_upstream(ctx->request);
     }
 }
 
 
-/*
- * The client's credentials lie in the connection's header buffer, which nginx
- * frees or fills again, but does not wipe.
- */
-
-void
-ngx_http_apikey_wipe_credentials(ngx_http_apikey_ctx_t *ctx)
+static void
+ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t         i, k;
+    ngx_list_part_t   *part;
+    ngx_table_elt_t   *h;
+    const ak_view_t   *view;
+
+    view = &ctx->txn.view;
+
+    for (i = 0; i < view->ncarried; i++) {
+        ngx_explicit_memzero((u_char *) view->carried[i].value.data,
+                             view->carried[i].value.len);
+    }
+
+    if (!ngx_http_apikey_has_valued(ctx->mcf->strip)) {
+        return;
+    }
 
     part = ctx->edited ? &ctx->headers.part
                        : &ctx->request->headers_in.headers.part;
@@ -282,9 +608,57 @@ ngx_http_apikey_wipe_credentials(ngx_http_apikey_ctx_t *ctx)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_apikey_strips(&h[i])) {
-                ngx_explicit_memzero(h[i].value.data, h[i].value.len);
+            for (k = 0; k < ak_nitems(ngx_http_apikey_valued); k++) {
+
+                if (ak_strip_has(ctx->mcf->strip,
+                                 ngx_http_apikey_valued[k].type)
+                    && ak_view_same_name(ngx_http_apikey_lowcase(&h[i]),
+                                         ngx_http_apikey_valued[k].name))
+                {
+                    ngx_explicit_memzero(h[i].value.data, h[i].value.len);
+                }
             }
         }
+    }
+}
+
+
+static void
+ngx_http_apikey_wipe_query(ngx_http_apikey_ctx_t *ctx)
+{
+    ak_cred_t  *cred;
+
+    if (ctx->unparsed_uri.len == 0) {
+        return;
+    }
+
+    ngx_explicit_memzero(ctx->unparsed_uri.data, ctx->unparsed_uri.len);
+    ngx_explicit_memzero(ctx->request_line.data, ctx->request_line.len);
+
+    /* a rewrite may have copied it; a redirect's may be the configuration's */
+
+    cred = &ctx->txn.cred;
+
+    if (cred->carrier == AK_CARRIER_QUERY && !ctx->internal) {
+        ngx_explicit_memzero((u_char *) cred->value.data, cred->value.len);
+    }
+}
+
+
+/* The first buffer is the header, the others are the client's body. */
+
+static void
+ngx_http_apikey_wipe_upstream(ngx_http_request_t *r)
+{
+    ngx_buf_t  *b;
+
+    if (r->upstream == NULL || r->upstream->request_bufs == NULL) {
+        return;
+    }
+
+    b = r->upstream->request_bufs->buf;
+
+    if (b->temporary) {
+        ngx_explicit_memzero(b->start, b->end - b->start);
     }
 }

@@ -356,6 +356,42 @@ ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 }
 
 
+ngx_int_t
+ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance)
+{
+    ak_bucket_t               bucket;
+    ngx_http_apikey_entry_t  *e;
+
+    ngx_memzero(&bucket, sizeof(ak_bucket_t));
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_find(zone, key, hash);
+
+    if (e == NULL) {
+        e = ngx_http_apikey_zone_add(zone, key, hash, sizeof(ak_bucket_t));
+
+    } else {
+        ngx_queue_remove(&e->queue);
+        ngx_queue_insert_head(&zone->sh->queue, &e->queue);
+
+        /* what lies behind a key has no alignment */
+
+        ngx_memcpy(&bucket, e->data + e->key_len, sizeof(ak_bucket_t));
+    }
+
+    if (e != NULL) {
+        ak_rate_take(rate, &bucket, ngx_current_msec, allowance);
+        ngx_memcpy(e->data + e->key_len, &bucket, sizeof(ak_bucket_t));
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return (e == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
 void
 ngx_http_apikey_zone_release(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     uint32_t hash)

@@ -71,6 +71,15 @@ ngx_int_t ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone,
 void ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     uint32_t hash, ak_rc_t rc, ak_str_t value);
 
+/*
+ * Takes a token of the bucket of that key, which is made where there is none.
+ * NGX_ERROR: the zone is full of what is newer.
+ */
+
+ngx_int_t ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone,
+    ngx_str_t *key, uint32_t hash, const ak_rate_t *rate,
+    ak_allowance_t *allowance);
+
 /* The store did not say. */
 
 void ngx_http_apikey_zone_release(ngx_http_apikey_zone_t *zone,

@@ -182,7 +182,8 @@ for (['unknown provider', 'openia', 'unknown provider "openia"'],
     ['a provider twice', 'openai openai', 'twice'],
     ['no provider', 'fallback=none', 'no provider'],
     ['unknown argument', 'openai colour=red', 'unknown argument'],
-    ['unknown value', 'openai fallback=maybe', 'unknown argument'],
+    ['unknown value', 'openai fallback=maybe',
+        'it must be "shared" or "none"'],
     ['off and more', 'openai off', 'unknown provider'])
 {
     my ($name, $words, $reason) = @$_;

@@ -20,11 +20,54 @@
  */
 
 typedef struct {
+    ak_words_t            names;
     const ak_provider_t **providers;
     size_t                n;
-    bool                  own_only;            /* fallback=none */
-    bool                  error_falls_back;    /* on_error=fallback */
+    unsigned              fallback;
+    unsigned              on_error;
 } ak_inject_conf_t;
+
+
+/* The order is that of the words. */
+
+typedef enum {
+    AK_FALLBACK_SHARED = 0,
+    AK_FALLBACK_NONE
+} ak_inject_fallback_e;
+
+
+typedef enum {
+    AK_ON_ERROR_FAIL = 0,
+    AK_ON_ERROR_FALLBACK
+} ak_inject_on_error_e;
+
+
+static const ak_str_t  ak_inject_fallbacks[] = {
+    [AK_FALLBACK_SHARED] = ak_string("shared"),
+    [AK_FALLBACK_NONE] = ak_string("none"),
+    ak_string("")
+};
+
+
+static const ak_str_t  ak_inject_on_errors[] = {
+    [AK_ON_ERROR_FAIL] = ak_string("fail"),
+    [AK_ON_ERROR_FALLBACK] = ak_string("fallback"),
+    ak_string("")
+};
+
+
+static const ak_arg_t  ak_inject_args[] = {
+    { AK_ARG_WORDS, ak_string("PROVIDER"),
+      offsetof(ak_inject_conf_t, names), NULL,
+      "whose keys to look for, in order" },
+    { AK_ARG_CHOICE, ak_string("fallback"),
+      offsetof(ak_inject_conf_t, fallback), ak_inject_fallbacks,
+      "what serves an owner who has no key" },
+    { AK_ARG_CHOICE, ak_string("on_error"),
+      offsetof(ak_inject_conf_t, on_error), ak_inject_on_errors,
+      "what becomes of a key that does not open" },
+    { .type = AK_ARG_END }
+};
 
 
 typedef struct {
@@ -39,60 +82,35 @@ static const ak_str_t  ak_inject_shared = ak_string("*");
 
 
 static ak_rc_t
-ak_inject_option(ak_inject_conf_t *conf, ak_str_t arg, ak_diag_t *d)
+ak_inject_init(void *data, const ak_init_t *in)
 {
-    if (ak_str_eq(arg, ak_literal("fallback=none"))) {
-        conf->own_only = true;
+    ak_inject_conf_t *conf = data;
 
-    } else if (ak_str_eq(arg, ak_literal("on_error=fallback"))) {
-        conf->error_falls_back = true;
-
-    } else if (!ak_str_eq(arg, ak_literal("fallback=shared"))
-               && !ak_str_eq(arg, ak_literal("on_error=fail")))
-    {
-        return ak_diag(d, "unknown argument \"%.*s\"", AK_FMT(arg));
-    }
-
-    return AK_OK;
-}
-
-
-static ak_rc_t
-ak_inject_init(void *data, ak_mem_t *mem, const ak_str_t *args, size_t nargs,
-    ak_diag_t *d)
-{
     size_t                i, j;
-    ak_inject_conf_t     *conf;
+    ak_str_t              name;
+    ak_mem_t             *mem;
     const ak_provider_t  *p;
 
-    conf = data;
+    mem = &in->site->mem;
 
-    conf->providers = mem->alloc(mem->data,
-                                 (nargs + 1) * sizeof(ak_provider_t *));
+    conf->providers = mem->alloc(mem->data, (conf->names.n + 1)
+                                            * sizeof(ak_provider_t *));
     if (conf->providers == NULL) {
-        return ak_diag(d, "there is no memory");
+        return ak_diag(in->d, "there is no memory");
     }
 
-    for (i = 0; i < nargs; i++) {
-
-        if (memchr(args[i].data, '=', args[i].len) != NULL) {
-            if (ak_inject_option(conf, args[i], d) != AK_OK) {
-                return AK_ERROR;
-            }
-
-            continue;
-        }
-
-        p = ak_provider_find(args[i]);
+    for (i = 0; i < conf->names.n; i++) {
+        name = conf->names.list[i];
+        p = ak_provider_find(name);
 
         if (p == NULL) {
-            return ak_diag(d, "unknown provider \"%.*s\"", AK_FMT(args[i]));
+            return ak_diag(in->d, "unknown provider \"%.*s\"", AK_FMT(name));
         }
 
         for (j = 0; j < conf->n; j++) {
             if (conf->providers[j] == p) {
-                return ak_diag(d, "the provider \"%.*s\" is named twice",
-                               AK_FMT(args[i]));
+                return ak_diag(in->d, "the provider \"%.*s\" is named twice",
+                               AK_FMT(name));
             }
         }
 
@@ -100,7 +118,7 @@ ak_inject_init(void *data, ak_mem_t *mem, const ak_str_t *args, size_t nargs,
     }
 
     if (conf->n == 0) {
-        return ak_diag(d, "no provider is named");
+        return ak_diag(in->d, "no provider is named");
     }
 
     return AK_OK;
@@ -148,7 +166,7 @@ ak_inject_provider(ak_txn_t *t, const ak_inject_conf_t *conf,
 {
     state->shared = !t->identified;
 
-    if (state->shared && conf->own_only) {
+    if (state->shared && conf->fallback == AK_FALLBACK_NONE) {
         return ak_inject_nothing(state);
     }
 
@@ -160,7 +178,7 @@ static ak_reason_e
 ak_inject_next(ak_txn_t *t, const ak_inject_conf_t *conf,
     ak_inject_state_t *state)
 {
-    if (!state->shared && !conf->own_only) {
+    if (!state->shared && conf->fallback != AK_FALLBACK_NONE) {
         state->shared = true;
         return ak_inject_ask(t, conf, state);
     }
@@ -186,7 +204,12 @@ ak_inject_slot(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner,
         return AK_ERROR;
     }
 
-    c = ak_provider_carriage(p, &t->view, ak_txn_cred(t));
+    /* where no line has looked for a credential: as the client would send it */
+
+    c = ak_provider_carriage(p, &t->view,
+                             ak_txn_cred(t, t->collected != NULL
+                                            ? t->collected
+                                            : &ak_carriers_default));
 
     len = c->scheme.len + ak_seal_secret_len(slot->sealed);
     value = ak_txn_secret(t, len);
@@ -297,7 +320,7 @@ ak_inject_session(ak_txn_t *t, const void *data, void *st)
             t->trouble = "cannot be read";
         }
 
-        if (conf->error_falls_back && !state->shared) {
+        if (conf->on_error == AK_ON_ERROR_FALLBACK && !state->shared) {
             return ak_inject_next(t, conf, state);
         }
 
@@ -308,8 +331,10 @@ ak_inject_session(ak_txn_t *t, const void *data, void *st)
 
 const ak_module_t  ak_mod_inject = {
     .name = ak_string("inject"),
+    .about = "a provider's key into the forwarded request",
     .conf_size = sizeof(ak_inject_conf_t),
     .state_size = sizeof(ak_inject_state_t),
+    .args = ak_inject_args,
     .init = ak_inject_init,
     .run = { [AK_SESSION_OPEN] = ak_inject_session }
 };

@@ -10,11 +10,42 @@
 
 
 /*
- * auth ... key: an API key against the record that the store has of it.
+ * auth ... key [from=CARRIER,...]: an API key against the record that the
+ * store has of it.
  *
  * The secret is proved first: whether a key is disabled, revoked or expired is
  * told only to who holds it.
  */
+
+typedef struct {
+    ak_str_t       from;
+    ak_carriers_t  carriers;
+} ak_key_conf_t;
+
+
+static ak_rc_t
+ak_key_init(void *data, const ak_init_t *in)
+{
+    ak_key_conf_t *conf = data;
+
+    if (conf->from.len == 0) {
+        conf->carriers = ak_carriers_default;
+        return AK_OK;
+    }
+
+    return ak_carriers_parse(conf->from, &in->site->mem, &conf->carriers,
+                             in->d);
+}
+
+
+static ak_rc_t
+ak_key_strip(const void *data, ak_strip_t *strip)
+{
+    const ak_key_conf_t *conf = data;
+
+    return ak_strip_add_carriers(strip, &conf->carriers);
+}
+
 
 static ak_reason_e
 ak_key_judge(ak_txn_t *t)
@@ -70,29 +101,34 @@ ak_key_judge(ak_txn_t *t)
 static ak_reason_e
 ak_key_lookup(ak_txn_t *t, const ak_cred_t *cred)
 {
-    uint8_t  *id;
+    uint8_t        *id;
+    ak_str_t        part;
+    ak_key_form_e   form;
 
-    switch (ak_key_parse(cred->value, &t->id)) {
+    form = ak_key_parse(cred->value, &part);
 
-    case AK_KEY_NATIVE:
-        break;
+    if (form != AK_KEY_NATIVE && form != AK_KEY_FOREIGN) {
+        return AK_MALFORMED;
+    }
 
-    case AK_KEY_FOREIGN:
+    /* memory of its own: the key, which it may be a part of, is wiped */
 
-        id = t->mem.alloc(t->mem.data, AK_KEY_FOREIGN_ID_LEN);
-        if (id == NULL) {
-            return AK_STORE_UNAVAILABLE;
-        }
+    id = t->mem.alloc(t->mem.data, AK_KEY_FOREIGN_ID_LEN);
+    if (id == NULL) {
+        return AK_STORE_UNAVAILABLE;
+    }
+
+    if (form == AK_KEY_NATIVE) {
+        memcpy(id, part.data, part.len);
+        t->id = ak_str(id, part.len);
+
+    } else {
 
         if (ak_key_foreign_id(cred->value, t->keyring, id) != AK_OK) {
             return AK_UNKNOWN;
         }
 
         t->id = ak_str(id, AK_KEY_FOREIGN_ID_LEN);
-        break;
-
-    default:
-        return AK_MALFORMED;
     }
 
     return ak_txn_ask(t, AK_NEED_RECORD, t->id, ak_str(NULL, 0));
@@ -100,11 +136,12 @@ ak_key_lookup(ak_txn_t *t, const ak_cred_t *cred)
 
 
 static ak_reason_e
-ak_key_auth(ak_txn_t *t, const void *conf, void *state)
+ak_key_auth(ak_txn_t *t, const void *data, void *state)
 {
+    const ak_key_conf_t *conf = data;
+
     const ak_cred_t  *cred;
 
-    (void) conf;
     (void) state;
 
     if (t->answered) {
@@ -112,7 +149,7 @@ ak_key_auth(ak_txn_t *t, const void *conf, void *state)
         return ak_key_judge(t);
     }
 
-    cred = ak_txn_cred(t);
+    cred = ak_txn_cred(t, &conf->carriers);
 
     switch (cred->kind) {
 
@@ -131,7 +168,19 @@ ak_key_auth(ak_txn_t *t, const void *conf, void *state)
 }
 
 
+static const ak_arg_t  ak_key_args[] = {
+    { AK_ARG_TEXT, ak_string("from"), offsetof(ak_key_conf_t, from), NULL,
+      "where to look for the key, in order" },
+    { .type = AK_ARG_END }
+};
+
+
 const ak_module_t  ak_mod_key = {
     .name = ak_string("key"),
+    .about = "an API key that the store has a record of",
+    .conf_size = sizeof(ak_key_conf_t),
+    .args = ak_key_args,
+    .init = ak_key_init,
+    .strip = ak_key_strip,
     .run = { [AK_AUTH] = ak_key_auth }
 };

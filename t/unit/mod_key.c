@@ -29,6 +29,7 @@
 typedef struct {
     unit_pool_t           pool;
     ak_txn_t              t;
+    ak_site_t             site;
     ak_stack_t           *s;
 
     /* what the store answers */
@@ -102,9 +103,10 @@ begin(bench_t *b, const unit_header_t *headers)
     unit_txn(&b->t, &b->pool, headers, digest, keyring);
     b->t.now = NOW;
 
-    b->s = ak_stack_create(&b->pool.mem);
-    assert_int_equal(ak_stack_add(b->s, S("auth"), S("required"), S("key"),
-                                  NULL, 0, &d), AK_OK);
+    b->site = unit_site(&b->pool);
+    b->s = ak_stack_create(&b->site, S("test"));
+    assert_int_equal(unit_add(b->s, "auth required key", &d), AK_OK);
+    assert_int_equal(ak_stack_link(b->s, NULL, NULL, &d), AK_OK);
 
     b->id = UNIT_ID;
 }
@@ -512,15 +514,14 @@ static void
 test_arguments(void **state)
 {
     bench_t    b;
-    ak_str_t   arg = ak_string("colour=red");
     ak_diag_t  d;
 
     (void) state;
 
     begin(&b, NULL);
     memset(&d, 0, sizeof(d));
-    assert_int_equal(ak_stack_add(b.s, S("auth"), S("required"), S("key"),
-                                  &arg, 1, &d), AK_ERROR);
+    assert_int_equal(unit_add(b.s, "auth required key colour=red", &d),
+                     AK_ERROR);
     assert_non_null(strstr(d.text, "colour=red"));
     end(&b);
 }

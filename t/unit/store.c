@@ -74,7 +74,8 @@ static const bad_t  bad[] = {
     { "redis:h", "must begin with \"redis://\"" },
     { "redis+unix", "must begin with \"redis://\"" },
     { "rediss://h:6379", "\"rediss:\" is not supported by this version" },
-    { "file:/etc/keys", "\"file:\" is not supported by this version" },
+    { "file:", "\"file:\" needs the path" },
+    { "file:/etc/keys prefix=a:", "takes no options" },
 
     { "redis://", "host in the store's URL is missing" },
     { "redis://:6379", "host in the store's URL is missing" },

@@ -26,7 +26,7 @@
 
 #include "ak_diag.h"
 #include "ak_keyring.h"
-#include "ak_txn.h"
+#include "ak_stack.h"
 
 
 /*
@@ -254,10 +254,70 @@ unit_header(void *host, ak_str_t name, unsigned n, ak_str_t *value)
 }
 
 
+/* What the request is beside its headers; NULL: it has no such thing. */
+
+static struct {
+    const char  *get[AK_VIEW_REQUEST_ID + 1];
+    ak_str_t     address;
+} unit_request = { .get = { [AK_VIEW_METHOD] = "GET", [AK_VIEW_PATH] = "/" } };
+
+
+static inline bool
+unit_get(void *host, ak_view_e what, ak_str_t *value)
+{
+    (void) host;
+
+    if (what == AK_VIEW_ADDRESS) {
+        *value = unit_request.address;
+
+    } else {
+        *value = ak_cstr(unit_request.get[what]);
+    }
+
+    return value->data != NULL;
+}
+
+
+/* The headers that carry something: all but those that are asked for. */
+
 static inline ak_view_t
 unit_view(const unit_header_t *headers)
 {
-    ak_view_t  view = { unit_header, (void *) headers };
+    unsigned              i;
+    ak_view_t             view;
+    ak_field_t           *carried;
+    const unit_header_t  *h;
+    static unsigned       turn;
+    static ak_field_t     fields[8][32];
+    static const char    *others[] = { "cookie", "sec-websocket-protocol",
+                                       "anthropic-version" };
+
+    carried = fields[turn++ % 8];
+
+    view.carried = carried;
+    view.ncarried = 0;
+    view.header = unit_header;
+    view.get = unit_get;
+    view.host = (void *) headers;
+
+    for (h = headers; h != NULL && h->name != NULL; h++) {
+
+        for (i = 0; i < 3; i++) {
+            if (strcmp(h->name, others[i]) == 0) {
+                break;
+            }
+        }
+
+        if (i != 3) {
+            continue;
+        }
+
+        assert_true(view.ncarried < 32);
+
+        carried[view.ncarried].name = ak_cstr(h->name);
+        carried[view.ncarried].value = ak_cstr(h->value);
+        view.ncarried++;
+    }
 
     return view;
 }
@@ -293,6 +353,62 @@ unit_txn(ak_txn_t *t, unit_pool_t *pool, const unit_header_t *headers,
     t->digest = digest;
     t->keyring = keyring;
     t->now = 1800000000;
+}
+
+
+/* Where the lines of a stack are read; logs open, and are nothing. */
+
+static inline void *
+unit_open_log(void *data, ak_str_t target, ak_diag_t *d)
+{
+    if (ak_str_starts(target, S("/nowhere/"))) {
+        ak_diag(d, "there is no such folder");
+        return NULL;
+    }
+
+    return data;
+}
+
+
+static inline ak_site_t
+unit_site(unit_pool_t *pool)
+{
+    ak_site_t  site = { pool->mem, unit_open_log, pool };
+
+    return site;
+}
+
+
+/*
+ * Adds a line to a stack, its words told apart by single spaces; the memory of
+ * the words is gone afterwards.
+ */
+
+static inline ak_rc_t
+unit_add(ak_stack_t *s, const char *text, ak_diag_t *d)
+{
+    char      *copy, *word, *save;
+    size_t     n;
+    ak_rc_t    rc;
+    ak_str_t   words[64];
+
+    copy = strdup(text);
+    assert_non_null(copy);
+
+    n = 0;
+
+    for (word = strtok_r(copy, " ", &save); word != NULL && n < 64;
+         word = strtok_r(NULL, " ", &save))
+    {
+        words[n++] = ak_cstr(word);
+    }
+
+    rc = ak_stack_add(s, words, n, d);
+
+    memset(copy, 0x5a, strlen(text));
+    free(copy);
+
+    return rc;
 }
 
 

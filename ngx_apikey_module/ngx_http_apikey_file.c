@@ -1,0 +1,299 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ak_fstore.h"
+#include "ngx_http_apikey_module.h"
+
+
+/*
+ * The store of "file:".  What the configuration read is shared by the workers
+ * until the file changes; then each reads it anew, a few lines at a time
+ * between its other events, and goes on with what it has until that is done.
+ */
+
+#define NGX_HTTP_APIKEY_FILE_INTERVAL  250     /* milliseconds */
+#define NGX_HTTP_APIKEY_FILE_LINES     64      /* a step */
+#define NGX_HTTP_APIKEY_FILE_BLOCKS    1
+#define NGX_HTTP_APIKEY_FILE_TOLD      10      /* damaged lines, in the log */
+
+
+struct ngx_http_apikey_file_s {
+    char                         *path;
+    ak_fstore_t                  *store;
+    ak_fstore_t                  *next;        /* while it is read */
+    ak_fstore_t                  *last;        /* while it is freed */
+    ak_fstamp_t                   tried;       /* and it did not work */
+    ngx_event_t                   timer;
+    ngx_event_t                   step;
+    ngx_log_t                    *log;
+    ngx_uint_t                    damaged;
+    ngx_uint_t                    missing;     /* told, once */
+};
+
+
+static void ngx_http_apikey_file_cleanup(void *data);
+static void ngx_http_apikey_file_check(ngx_event_t *ev);
+static void ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file);
+static void ngx_http_apikey_file_step(ngx_event_t *ev);
+static void ngx_http_apikey_file_done(ngx_http_apikey_file_t *file);
+static void ngx_http_apikey_file_bad(void *data, unsigned line,
+    const char *why);
+static void ngx_http_apikey_file_tell(ngx_http_apikey_file_t *file);
+
+
+ngx_http_apikey_file_t *
+ngx_http_apikey_file_create(ngx_conf_t *cf, ak_store_conf_t *store)
+{
+    ak_rc_t                  rc;
+    ngx_str_t                name;
+    ak_diag_t                diag;
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_apikey_file_t  *file;
+
+    file = ngx_pcalloc(cf->pool, sizeof(ngx_http_apikey_file_t));
+    name.data = ngx_pnalloc(cf->pool, store->path.len + 1);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (file == NULL || name.data == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_apikey_file_cleanup;
+    cln->data = file;
+
+    name.len = store->path.len;
+    (void) ngx_cpystrn(name.data, (u_char *) store->path.data, name.len + 1);
+
+    if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK) {
+        return NULL;
+    }
+
+    file->path = (char *) name.data;
+    file->log = cf->log;
+
+    file->store = ak_fstore_open(file->path, &diag);
+
+    if (file->store == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"apikey_store\": %s",
+                           diag.text);
+        return NULL;
+    }
+
+    do {
+        rc = ak_fstore_step(file->store, NGX_HTTP_APIKEY_FILE_LINES,
+                            ngx_http_apikey_file_bad, file, &diag);
+    } while (rc == AK_AGAIN);
+
+    if (rc != AK_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"apikey_store\": %s",
+                           diag.text);
+        return NULL;
+    }
+
+    ngx_http_apikey_file_tell(file);
+
+    return file;
+}
+
+
+static void
+ngx_http_apikey_file_cleanup(void *data)
+{
+    ngx_http_apikey_file_t *file = data;
+
+    ak_fstore_t  **p, *stores[] = { file->store, file->next, file->last };
+    ngx_uint_t     i;
+
+    for (i = 0, p = stores; i < 3; i++, p++) {
+        if (*p != NULL) {
+            (void) ak_fstore_free(*p, 0);
+        }
+    }
+}
+
+
+void
+ngx_http_apikey_file_start(ngx_http_apikey_file_t *file, ngx_cycle_t *cycle)
+{
+    file->log = cycle->log;
+
+    file->timer.handler = ngx_http_apikey_file_check;
+    file->timer.data = file;
+    file->timer.log = cycle->log;
+    file->timer.cancelable = 1;
+
+    file->step.handler = ngx_http_apikey_file_step;
+    file->step.data = file;
+    file->step.log = cycle->log;
+    file->step.cancelable = 1;
+
+    ngx_add_timer(&file->timer, NGX_HTTP_APIKEY_FILE_INTERVAL);
+}
+
+
+ak_rc_t
+ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
+    const ak_need_t *need, ak_str_t *value)
+{
+    if (need->type == AK_NEED_RECORD) {
+        return ak_fstore_record(file->store, need->name, value);
+    }
+
+    return ak_fstore_tokens(file->store, need->name, need->provider, value);
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_file_same(const ak_fstamp_t *a, const ak_fstamp_t *b)
+{
+    return a->device == b->device && a->inode == b->inode
+           && a->size == b->size && a->seconds == b->seconds
+           && a->nanoseconds == b->nanoseconds;
+}
+
+
+static void
+ngx_http_apikey_file_check(ngx_event_t *ev)
+{
+    ngx_http_apikey_file_t *file = ev->data;
+
+    ak_fstamp_t  stamp, stamped;
+
+    if (file->next == NULL && file->last == NULL) {
+
+        stamped = ak_fstore_stamped(file->store);
+
+        if (ak_fstore_stamp(file->path, &stamp) != AK_OK) {
+
+            if (!file->missing) {
+                file->missing = 1;
+                ngx_log_error(NGX_LOG_ERR, file->log, ngx_errno,
+                              "apikey: the store \"%s\" cannot be looked "
+                              "at; what was read of it stays in force",
+                              file->path);
+            }
+
+        } else {
+            file->missing = 0;
+
+            if (!ngx_http_apikey_file_same(&stamp, &stamped)
+                && !ngx_http_apikey_file_same(&stamp, &file->tried))
+            {
+                file->tried = stamp;
+                ngx_http_apikey_file_begin(file);
+            }
+        }
+    }
+
+    if (!ngx_exiting) {
+        ngx_add_timer(ev, NGX_HTTP_APIKEY_FILE_INTERVAL);
+    }
+}
+
+
+static void
+ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file)
+{
+    ak_diag_t  diag;
+
+    file->damaged = 0;
+    file->next = ak_fstore_open(file->path, &diag);
+
+    if (file->next == NULL) {
+        ngx_log_error(NGX_LOG_ERR, file->log, 0,
+                      "apikey: %s; what was read before stays in force",
+                      diag.text);
+        return;
+    }
+
+    ngx_add_timer(&file->step, 1);
+}
+
+
+/* A millisecond is left to other events between two steps. */
+
+static void
+ngx_http_apikey_file_step(ngx_event_t *ev)
+{
+    ngx_http_apikey_file_t *file = ev->data;
+
+    ak_rc_t    rc;
+    ak_diag_t  diag;
+
+    if (file->last != NULL) {
+
+        rc = ak_fstore_free(file->last, NGX_HTTP_APIKEY_FILE_BLOCKS);
+
+        if (rc != AK_AGAIN) {
+            file->last = NULL;
+        }
+
+    } else {
+        rc = ak_fstore_step(file->next, NGX_HTTP_APIKEY_FILE_LINES,
+                            ngx_http_apikey_file_bad, file, &diag);
+
+        if (rc == AK_OK) {
+            ngx_http_apikey_file_done(file);
+            rc = AK_AGAIN;
+
+        } else if (rc != AK_AGAIN) {
+
+            /* it changed meanwhile, perhaps: the next look will tell */
+
+            ngx_log_error(NGX_LOG_WARN, file->log, 0, "apikey: %s",
+                          diag.text);
+
+            ngx_memzero(&file->tried, sizeof(ak_fstamp_t));
+
+            file->last = file->next;
+            file->next = NULL;
+            rc = AK_AGAIN;
+        }
+    }
+
+    if (rc == AK_AGAIN && !ngx_exiting) {
+        ngx_add_timer(ev, 1);
+    }
+}
+
+
+static void
+ngx_http_apikey_file_done(ngx_http_apikey_file_t *file)
+{
+    ngx_http_apikey_file_tell(file);
+
+    file->last = file->store;
+    file->store = file->next;
+    file->next = NULL;
+
+    ngx_log_error(NGX_LOG_NOTICE, file->log, 0,
+                  "apikey: the store \"%s\" was read anew, entries: %uz",
+                  file->path, ak_fstore_count(file->store));
+}
+
+
+static void
+ngx_http_apikey_file_bad(void *data, unsigned line, const char *why)
+{
+    ngx_http_apikey_file_t *file = data;
+
+    if (file->damaged++ < NGX_HTTP_APIKEY_FILE_TOLD) {
+        ngx_log_error(NGX_LOG_ERR, file->log, 0,
+                      "apikey: the store \"%s\", line %ui: %s",
+                      file->path, (ngx_uint_t) line, why);
+    }
+}
+
+
+static void
+ngx_http_apikey_file_tell(ngx_http_apikey_file_t *file)
+{
+    if (file->damaged > NGX_HTTP_APIKEY_FILE_TOLD) {
+        ngx_log_error(NGX_LOG_ERR, file->log, 0,
+                      "apikey: the store \"%s\" has %ui damaged lines",
+                      file->path, file->damaged);
+    }
+}
