@@ -20,7 +20,7 @@
 
 #include "ak_mem.h"
 #include "ctl_print.h"
-#include "ctl_redis.h"
+#include "ctl_store.h"
 
 
 #define CTL_STACK_WIPED  131072
@@ -31,6 +31,10 @@
 #define CTL_OPT_BRAND    0x0008
 #define CTL_OPT_SLOT     0x0010
 #define CTL_OPT_SHARED   0x0020
+#define CTL_OPT_LIMITS   0x0040
+#define CTL_OPT_GRACE    0x0080
+#define CTL_OPT_FORMAT   0x0100
+#define CTL_OPT_DRY_RUN  0x0200
 #define CTL_OPT_ALL      0xffff
 
 
@@ -39,6 +43,7 @@ typedef struct {
     int          argument;             /* of getopt_long(3) */
     unsigned     bit;                  /* which commands have it */
     size_t       offset;               /* of its field in ctl_t */
+    bool         list;                 /* the field is a ctl_list_t */
 } ctl_option_t;
 
 
@@ -53,19 +58,30 @@ enum {
 
 
 static const ctl_option_t  ctl_options[] = {
-    { "help", no_argument, CTL_OPT_ALL, 0 },
-    { "version", no_argument, CTL_OPT_ALL, 0 },
-    { "secret", optional_argument, CTL_OPT_ALL, 0 },
-    { "store", required_argument, CTL_OPT_ALL, offsetof(ctl_t, store) },
-    { "keyring", required_argument, CTL_OPT_ALL, offsetof(ctl_t, keyring) },
-    { "json", no_argument, CTL_OPT_ALL, offsetof(ctl_t, json) },
-    { "owner", required_argument, CTL_OPT_OWNER, offsetof(ctl_t, owner) },
-    { "name", required_argument, CTL_OPT_NAME, offsetof(ctl_t, name) },
+    { "help", no_argument, CTL_OPT_ALL, 0, false },
+    { "version", no_argument, CTL_OPT_ALL, 0, false },
+    { "secret", optional_argument, CTL_OPT_ALL, 0, false },
+    { "store", required_argument, CTL_OPT_ALL, offsetof(ctl_t, store), false },
+    { "keyring", required_argument, CTL_OPT_ALL, offsetof(ctl_t, keyring), false },
+    { "json", no_argument, CTL_OPT_ALL, offsetof(ctl_t, json), false },
+    { "owner", required_argument, CTL_OPT_OWNER, offsetof(ctl_t, owner), false },
+    { "name", required_argument, CTL_OPT_NAME, offsetof(ctl_t, name), false },
     { "expires", required_argument, CTL_OPT_EXPIRES,
-      offsetof(ctl_t, expires) },
-    { "brand", required_argument, CTL_OPT_BRAND, offsetof(ctl_t, brand) },
-    { "slot", required_argument, CTL_OPT_SLOT, offsetof(ctl_t, slot) },
-    { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared) }
+      offsetof(ctl_t, expires), false },
+    { "brand", required_argument, CTL_OPT_BRAND, offsetof(ctl_t, brand), false },
+    { "slot", required_argument, CTL_OPT_SLOT, offsetof(ctl_t, slot), false },
+    { "scope", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, scopes),
+      true },
+    { "route", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, routes),
+      true },
+    { "ip", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, ips), true },
+    { "rate", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, rate), false },
+    { "meta", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, meta),
+      true },
+    { "grace", required_argument, CTL_OPT_GRACE, offsetof(ctl_t, grace), false },
+    { "format", required_argument, CTL_OPT_FORMAT, offsetof(ctl_t, format), false },
+    { "dry-run", no_argument, CTL_OPT_DRY_RUN, offsetof(ctl_t, dry_run), false },
+    { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false }
 };
 
 
@@ -85,7 +101,42 @@ static const char  ctl_help_key_create[] =
     "  --name NAME      what it is for, as in \"laptop\"\n"
     "  --expires WHEN   a span from now as in 90d, a date as in 2027-01-31,\n"
     "                   a time as in 2027-01-31T12:00:00Z, or never (default)\n"
-    "  --brand BRAND    letters behind \"sk-\", as in sk-acme-...\n";
+    "  --brand BRAND    letters behind \"sk-\", as in sk-acme-...\n"
+    "  --scope SCOPE    what it may be used for, see the module \"scope\"\n"
+    "  --route ROUTE    where, as in /v1/models or GET|POST:/v1/chat\n"
+    "  --ip CIDR        from where, as in 10.0.0.0/8 or 2001:db8::/32\n"
+    "  --rate RATE      how often, as in 10r/s or \"600r/m burst=20\"\n"
+    "  --meta NAME=VAL  anything else, for $apikey_meta_NAME and identity\n"
+    "\n"
+    "--scope, --route, --ip and --meta may be given several times.\n";
+
+static const char  ctl_help_key_rotate[] =
+    "Makes a successor with the same owner, name, limits and metadata, prints\n"
+    "it once, and lets the old key live for a while.\n"
+    "\n"
+    "  --grace SPAN     how long, as in 24h (default) or 0 for not at all\n";
+
+static const char  ctl_help_key_import[] =
+    "Reads the keys of another system, or of another store, from standard\n"
+    "input, and stores salted hashes of them.  Keys that were not made here\n"
+    "need the pepper of the keyring.  What is there already is left as it is,\n"
+    "so that an import that was interrupted is just started again.  A bad row\n"
+    "is told and skipped; then the exit status is 1.\n"
+    "\n"
+    "  --format text    a key a line (default)\n"
+    "  --format csv     RFC 4180; the first row names the columns: key, and\n"
+    "                   owner, name, expires, scopes, routes, ips, rate,\n"
+    "                   meta.NAME\n"
+    "  --format json    an object a line, with the members above\n"
+    "  --owner OWNER    of rows that name none\n"
+    "  --name NAME      of rows that name none\n"
+    "  --expires WHEN   of rows that do not say\n"
+    "  --dry-run        check the rows and write nothing\n";
+
+static const char  ctl_help_stack_check[] =
+    "Reads the apikey_stack blocks of an nginx configuration file, or a file\n"
+    "that holds the lines of one stack, and tells what is wrong with them, all\n"
+    "of it, as nginx -t would.  What is right is listed.\n";
 
 static const char  ctl_help_key_list[] =
     "Lists the keys in the order of their owners and age, and those whose\n"
@@ -146,8 +197,11 @@ static const ctl_command_t  ctl_commands[] = {
       "--keyring FILE", "make a keyring", ctl_help_init },
 
     { "key", "create", ctl_key_create,
-      CTL_OPT_OWNER | CTL_OPT_NAME | CTL_OPT_EXPIRES | CTL_OPT_BRAND, 0, 0,
-      "--owner OWNER [--name NAME] [--expires WHEN] [--brand BRAND]",
+      CTL_OPT_OWNER | CTL_OPT_NAME | CTL_OPT_EXPIRES | CTL_OPT_BRAND
+      | CTL_OPT_LIMITS, 0, 0,
+      "--owner OWNER [--name NAME] [--expires WHEN] [--brand BRAND] "
+      "[--scope SCOPE] [--route ROUTE] [--ip CIDR] [--rate RATE] "
+      "[--meta NAME=VALUE]",
       "make a key and print it once", ctl_help_key_create },
 
     { "key", "list", ctl_key_list, CTL_OPT_OWNER, 0, 0,
@@ -168,6 +222,17 @@ static const ctl_command_t  ctl_commands[] = {
     { "key", "delete", ctl_key_delete, 0, 1, 1,
       "ID", "remove the record of a key", ctl_help_key_delete },
 
+    { "key", "rotate", ctl_key_rotate, CTL_OPT_GRACE | CTL_OPT_BRAND, 1, 1,
+      "ID [--grace SPAN] [--brand BRAND]",
+      "make a successor, and let the old key end", ctl_help_key_rotate },
+
+    { "key", "import", ctl_key_import,
+      CTL_OPT_OWNER | CTL_OPT_NAME | CTL_OPT_EXPIRES | CTL_OPT_FORMAT
+      | CTL_OPT_DRY_RUN, 0, 0,
+      "[--format text|csv|json] [--owner OWNER] [--name NAME] "
+      "[--expires WHEN] [--dry-run]",
+      "take over keys from standard input", ctl_help_key_import },
+
     { "upstream", "set", ctl_upstream_set,
       CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT, 1, 1,
       "(--owner OWNER | --shared) PROVIDER [--slot SLOT]",
@@ -184,7 +249,10 @@ static const ctl_command_t  ctl_commands[] = {
     { "upstream", "delete", ctl_upstream_delete,
       CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT, 1, 1,
       "(--owner OWNER | --shared) PROVIDER [--slot SLOT]",
-      "remove the key of a slot", ctl_help_upstream_delete }
+      "remove the key of a slot", ctl_help_upstream_delete },
+
+    { "stack", "check", ctl_stack_check, 0, 1, 1,
+      "FILE", "check stacks of a configuration", ctl_help_stack_check }
 };
 
 
@@ -192,7 +260,8 @@ static const char  ctl_help_options[] =
     "Options of every command:\n"
     "  --store URL      where the records are, as in apikey_store:\n"
     "                   redis://[user@]host[:port][/db] or redis+unix:PATH,\n"
-    "                   with options behind it, all in one argument\n"
+    "                   with options behind it, all in one argument, or\n"
+    "                   file:PATH\n"
     "  --keyring FILE   the keyring, or env:NAME\n"
     "  --json           answer in JSON\n"
     "  --help           this\n"
@@ -381,11 +450,24 @@ static ctl_status_e
 ctl_option_set(ctl_t *ctl, size_t n)
 {
     bool         *flag;
+    ctl_list_t   *list;
     const char  **value;
 
     if (ctl_options[n].argument == no_argument) {
         flag = (bool *) ((char *) ctl + ctl_options[n].offset);
         *flag = true;
+        return CTL_DONE;
+    }
+
+    if (ctl_options[n].list) {
+        list = (ctl_list_t *) (void *) ((char *) ctl + ctl_options[n].offset);
+
+        if (list->n == CTL_LIST_MAX) {
+            return ctl_usage(ctl, "--%s is given more than %d times",
+                             ctl_options[n].name, CTL_LIST_MAX);
+        }
+
+        list->values[list->n++] = optarg;
         return CTL_DONE;
     }
 
@@ -684,7 +766,7 @@ main(int argc, char **argv)
 
     status = ctl_run(&ctl, argc, argv);
 
-    ctl_redis_close(&ctl);
+    ctl_store_close(&ctl);
     ak_keyring_free(ctl.keys);
     ctl_free(words);
 

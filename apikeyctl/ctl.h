@@ -39,7 +39,18 @@ typedef enum {
 
 
 typedef struct ctl_redis_s    ctl_redis_t;
+typedef struct ctl_file_s     ctl_file_t;
 typedef struct ctl_command_s  ctl_command_t;
+
+
+/* The values of an option that may be given several times. */
+
+#define CTL_LIST_MAX  64
+
+typedef struct {
+    const char  *values[CTL_LIST_MAX];
+    size_t       n;
+} ctl_list_t;
 
 
 typedef struct {
@@ -56,7 +67,15 @@ typedef struct {
     const char           *expires;
     const char           *brand;
     const char           *slot;
+    const char           *rate;
+    const char           *grace;
+    const char           *format;
+    ctl_list_t            scopes;
+    ctl_list_t            routes;
+    ctl_list_t            ips;
+    ctl_list_t            meta;
     bool                  shared;
+    bool                  dry_run;
     bool                  json;
 
     /* what is open */
@@ -64,6 +83,7 @@ typedef struct {
     ak_store_conf_t       conf;
     ak_str_t              store_words[CTL_STORE_WORDS_MAX];
     ctl_redis_t          *redis;
+    ctl_file_t           *file;
     ak_keyring_t         *keys;
     bool                  unsure;      /* a change is on its way */
 } ctl_t;
@@ -124,11 +144,15 @@ ctl_status_e ctl_key_disable(ctl_t *ctl);
 ctl_status_e ctl_key_enable(ctl_t *ctl);
 ctl_status_e ctl_key_revoke(ctl_t *ctl);
 ctl_status_e ctl_key_delete(ctl_t *ctl);
+ctl_status_e ctl_key_rotate(ctl_t *ctl);
+ctl_status_e ctl_key_import(ctl_t *ctl);
 
 ctl_status_e ctl_upstream_set(ctl_t *ctl);
 ctl_status_e ctl_upstream_list(ctl_t *ctl);
 ctl_status_e ctl_upstream_check(ctl_t *ctl);
 ctl_status_e ctl_upstream_delete(ctl_t *ctl);
+
+ctl_status_e ctl_stack_check(ctl_t *ctl);
 
 
 #endif /* _CTL_H_INCLUDED_ */

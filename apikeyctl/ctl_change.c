@@ -139,3 +139,154 @@ ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
 
     return status;
 }
+
+
+/* Adding, for whole batches: which are there, then the others at once. */
+
+typedef struct {
+    ctl_entry_t  *entries;
+    size_t        n;
+    size_t        watches;             /* replies before those of EXISTS */
+    size_t        added;
+    bool          refused;
+    bool          changed;             /* by somebody else, meanwhile */
+} ctl_add_t;
+
+
+static void
+ctl_redis_add_seen(void *data, size_t i, const ak_reply_t *reply)
+{
+    ctl_add_t  *add;
+
+    add = data;
+
+    if (reply->type == AK_REPLY_ERROR) {
+        add->refused = true;
+
+    } else if (i >= add->watches && i - add->watches < add->n) {
+        add->entries[i - add->watches].there = (reply->integer != 0);
+    }
+}
+
+
+static void
+ctl_redis_add_done(void *data, size_t i, const ak_reply_t *reply)
+{
+    ctl_add_t  *add;
+
+    add = data;
+
+    if (reply->type == AK_REPLY_ERROR) {
+        add->refused = true;
+
+    } else if (i == add->added + 1 && reply->type != AK_REPLY_ARRAY) {
+        add->changed = true;
+    }
+}
+
+
+static ctl_wire_e
+ctl_redis_add_look(ctl_t *ctl, ctl_add_t *add)
+{
+    size_t       i;
+    ak_str_t     argv[2];
+    ctl_wire_e   wire;
+    ctl_batch_t  b;
+
+    memset(&b, 0, sizeof(ctl_batch_t));
+    b.handler = ctl_redis_add_seen;
+    b.data = add;
+
+    add->watches = add->n;
+    wire = CTL_WIRE_OK;
+
+    for (i = 0; i < 2 * add->n && wire == CTL_WIRE_OK; i++) {
+        argv[0] = (i < add->n) ? ak_literal("WATCH") : ak_literal("EXISTS");
+        argv[1] = ak_cstr(add->entries[i % add->n].key);
+        wire = ctl_redis_send(ctl->redis, &b, argv, 2);
+    }
+
+    return (wire == CTL_WIRE_OK) ? ctl_redis_wait(ctl, &b) : wire;
+}
+
+
+static ctl_wire_e
+ctl_redis_add_write(ctl_t *ctl, ctl_add_t *add)
+{
+    size_t        i, k, argc;
+    ak_str_t      argv[CTL_ARGV_MAX];
+    ctl_wire_e    wire;
+    ctl_batch_t   b;
+    ctl_entry_t  *e;
+
+    memset(&b, 0, sizeof(ctl_batch_t));
+    b.handler = ctl_redis_add_done;
+    b.data = add;
+
+    add->added = 0;
+
+    argv[0] = ak_literal("MULTI");
+    wire = ctl_redis_send(ctl->redis, &b, argv, 1);
+
+    for (i = 0; i < add->n && wire == CTL_WIRE_OK; i++) {
+        e = &add->entries[i];
+
+        if (e->there) {
+            continue;
+        }
+
+        argv[0] = ak_literal("HSET");
+        argv[1] = ak_cstr(e->key);
+        argc = 2;
+
+        for (k = 0; k < e->n; k++) {
+            argv[argc++] = e->fields[k].name;
+            argv[argc++] = e->fields[k].value;
+        }
+
+        wire = ctl_redis_send(ctl->redis, &b, argv, argc);
+        add->added++;
+    }
+
+    argv[0] = ak_literal("EXEC");
+
+    if (wire == CTL_WIRE_OK) {
+        wire = ctl_redis_send(ctl->redis, &b, argv, 1);
+    }
+
+    return (wire == CTL_WIRE_OK) ? ctl_redis_wait(ctl, &b) : wire;
+}
+
+
+ctl_status_e
+ctl_redis_add(ctl_t *ctl, ctl_entry_t *entries, size_t n)
+{
+    unsigned    i;
+    ctl_add_t   add;
+
+    for (i = 0; i < CTL_TRIES && n != 0; i++) {
+
+        memset(&add, 0, sizeof(ctl_add_t));
+        add.entries = entries;
+        add.n = n;
+
+        if (ctl_redis_add_look(ctl, &add) != CTL_WIRE_OK
+            || (!add.refused
+                && ctl_redis_add_write(ctl, &add) != CTL_WIRE_OK))
+        {
+            return ctl_redis_failed(ctl, ctl->redis->why.text);
+        }
+
+        if (add.refused) {
+            return ctl_redis_failed(ctl, "it refuses to add records");
+        }
+
+        if (!add.changed) {
+            return CTL_DONE;
+        }
+    }
+
+    return (n == 0) ? CTL_DONE
+                    : ctl_fail(CTL_REFUSED, "somebody else keeps changing "
+                               "what is to be added; try again");
+}

@@ -15,21 +15,9 @@
 #define CTL_ID_TRIES  3
 
 
-typedef struct {
-    uint8_t      key[AK_KEY_MADE_MAX];
-    size_t       len;
-    ak_str_t     id;
-    ak_record_t  record;
-    uint8_t      name[AK_STORE_KEY_MAX];
-    ak_str_t     place;
-    uint8_t      text[AK_RECORD_TEXT_MAX];
-    bool         taken;
-} ctl_new_key_t;
-
-
 /* Before the store is asked for anything, by making a key with it. */
 
-static ctl_status_e
+ctl_status_e
 ctl_key_check_brand(const ctl_t *ctl)
 {
     size_t     len;
@@ -147,7 +135,7 @@ ctl_key_decide_create(void *data, const ak_reply_t *reply, ak_str_t *argv,
 
 /* Another id is drawn where there is a record already. */
 
-static ctl_status_e
+ctl_status_e
 ctl_key_write(ctl_t *ctl, ctl_new_key_t *new)
 {
     unsigned      i;
@@ -159,7 +147,7 @@ ctl_key_write(ctl_t *ctl, ctl_new_key_t *new)
         status = ctl_key_make(ctl, new);
 
         if (status == CTL_DONE) {
-            status = ctl_redis_change(ctl, new->place, ctl_key_decide_create,
+            status = ctl_store_change(ctl, new->place, ctl_key_decide_create,
                                       new);
         }
 
@@ -208,18 +196,17 @@ ctl_key_print_new(const ctl_t *ctl, const ctl_new_key_t *new)
 
 /* A key that nobody has seen is of no use to anybody. */
 
-static ctl_status_e
+ctl_status_e
 ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new)
 {
+    int64_t       n;
     ak_str_t      argv[2];
-    ak_reply_t   *reply;
     ctl_status_e  status;
 
     argv[0] = ak_literal("DEL");
     argv[1] = new->place;
 
-    status = ctl_redis_call(ctl, argv, 2, &reply);
-    ctl_reply_free(reply);
+    status = ctl_store_remove(ctl, argv, 2, &n);
 
     if (status != CTL_DONE) {
         return ctl_fail(CTL_REFUSED, "the new key %.*s was not printed and is "
@@ -232,17 +219,33 @@ ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new)
 
 
 ctl_status_e
+ctl_key_hand_out(ctl_t *ctl, const ctl_new_key_t *new)
+{
+    ctl_key_print_new(ctl, new);
+
+    return (ctl_print_flush() == CTL_DONE) ? CTL_DONE
+                                           : ctl_key_take_back(ctl, new);
+}
+
+
+ctl_status_e
 ctl_key_create(ctl_t *ctl)
 {
-    ctl_status_e   status;
-    ctl_new_key_t  new;
+    char           *text;
+    ctl_status_e    status;
+    ctl_new_key_t   new;
 
     memset(&new, 0, sizeof(ctl_new_key_t));
+    text = NULL;
 
     status = ctl_key_describe(ctl, &new.record);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_limits_read(ctl, &new.record, &text);
+    }
+
+    if (status == CTL_DONE) {
+        status = ctl_store_open(ctl);
     }
 
     if (status == CTL_DONE) {
@@ -250,14 +253,11 @@ ctl_key_create(ctl_t *ctl)
     }
 
     if (status == CTL_DONE) {
-        ctl_key_print_new(ctl, &new);
-
-        if (ctl_print_flush() != CTL_DONE) {
-            status = ctl_key_take_back(ctl, &new);
-        }
+        status = ctl_key_hand_out(ctl, &new);
     }
 
     ak_mem_wipe(&new, sizeof(ctl_new_key_t));
+    ctl_free(text);
 
     return status;
 }

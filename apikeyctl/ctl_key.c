@@ -20,12 +20,9 @@ static const ctl_column_t  ctl_key_columns[] = {
 };
 
 
-/*
- * The id of the command line.  A word that is none may be a key that was
- * pasted by mistake, so it is never shown.
- */
+/* A word that is none may be a key that was pasted by mistake: never shown. */
 
-static ctl_status_e
+ctl_status_e
 ctl_key_id(const ctl_t *ctl, ak_str_t *id)
 {
     ak_str_t  inner;
@@ -69,7 +66,7 @@ ctl_key_shown(ak_str_t id)
 }
 
 
-static ctl_status_e
+ctl_status_e
 ctl_key_not_found(ak_str_t id)
 {
     return ctl_fail(CTL_REFUSED, "there is no key %s in the store; \"apikeyctl "
@@ -167,12 +164,7 @@ ctl_key_print_object(const json_t *object)
 }
 
 
-/*
- * Reads the reply to HGETALL.  AK_NOT_FOUND: there is no such record.
- * AK_ERROR: it is damaged, and the diagnostic says how.
- */
-
-static ak_rc_t
+ak_rc_t
 ctl_key_read(const ak_reply_t *reply, ak_record_t *rec, ak_diag_t *d)
 {
     size_t      n;
@@ -184,7 +176,7 @@ ctl_key_read(const ak_reply_t *reply, ak_record_t *rec, ak_diag_t *d)
     }
 
     if (reply->type == AK_REPLY_ERROR) {
-        return ak_diag(d, "it is no hash");
+        return ak_diag(d, "it is no hash of fields");
     }
 
     rc = ak_store_fields(reply, fields, AK_RECORD_FIELDS_MAX, &n);
@@ -343,7 +335,7 @@ ctl_key_list(ctl_t *ctl)
     }
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_store_open(ctl);
     }
 
     if (status != CTL_DONE) {
@@ -355,11 +347,11 @@ ctl_key_list(ctl_t *ctl)
     list.rows = json_array();
     list.skip = ctl->conf.prefix.len + sizeof("key:") - 1;
 
-    status = ctl_redis_scan(ctl, ak_literal("key:"), ak_literal(""),
+    status = ctl_store_scan(ctl, ak_literal("key:"), ak_literal(""),
                             &list.names);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_fetch(ctl, &list.names, ctl_key_row, &list);
+        status = ctl_store_fetch(ctl, &list.names, ctl_key_row, &list);
     }
 
     if (status == CTL_DONE) {
@@ -431,7 +423,7 @@ ctl_key_show(ctl_t *ctl)
     status = ctl_key_id(ctl, &id);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_store_open(ctl);
     }
 
     if (status == CTL_DONE) {
@@ -439,7 +431,7 @@ ctl_key_show(ctl_t *ctl)
     }
 
     if (status == CTL_DONE) {
-        status = ctl_redis_hash(ctl, key, &reply);
+        status = ctl_store_hash(ctl, key, &reply);
     }
 
     if (status == CTL_DONE) {
@@ -527,7 +519,7 @@ ctl_key_change(ctl_t *ctl, ak_status_e want)
     status = ctl_key_id(ctl, &change.id);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_store_open(ctl);
     }
 
     if (status == CTL_DONE) {
@@ -535,7 +527,7 @@ ctl_key_change(ctl_t *ctl, ak_status_e want)
     }
 
     if (status == CTL_DONE) {
-        status = ctl_redis_change(ctl, change.place, ctl_key_decide, &change);
+        status = ctl_store_change(ctl, change.place, ctl_key_decide, &change);
     }
 
     if (status != CTL_DONE) {
@@ -585,17 +577,16 @@ ctl_key_revoke(ctl_t *ctl)
 ctl_status_e
 ctl_key_delete(ctl_t *ctl)
 {
-    bool          found;
     json_t       *object;
+    int64_t       found;
     uint8_t       name[AK_STORE_KEY_MAX];
     ak_str_t      id, argv[2];
-    ak_reply_t   *reply;
     ctl_status_e  status;
 
     status = ctl_key_id(ctl, &id);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_store_open(ctl);
     }
 
     argv[0] = ak_literal("DEL");
@@ -608,17 +599,13 @@ ctl_key_delete(ctl_t *ctl)
         return status;
     }
 
-    ctl->unsure = true;
-    status = ctl_redis_call(ctl, argv, 2, &reply);
+    status = ctl_store_remove(ctl, argv, 2, &found);
 
     if (status != CTL_DONE) {
         return status;
     }
 
-    found = (reply->type == AK_REPLY_INTEGER && reply->integer == 1);
-    ctl_reply_free(reply);
-
-    if (!found) {
+    if (found != 1) {
         return ctl_key_not_found(id);
     }
 

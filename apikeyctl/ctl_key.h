@@ -7,8 +7,9 @@
 #define _CTL_KEY_H_INCLUDED_
 
 
+#include "ak_key.h"
 #include "ctl_print.h"
-#include "ctl_redis.h"
+#include "ctl_store.h"
 
 
 /* What the commands of "key" share. */
@@ -22,6 +23,62 @@ ctl_status_e ctl_key_place(ctl_t *ctl, ak_str_t id, uint8_t *dst,
 
 json_t *ctl_key_object(ak_str_t id, const ak_record_t *rec);
 void ctl_key_print_object(const json_t *object);
+
+
+/* The id of the command line, checked. */
+
+ctl_status_e ctl_key_id(const ctl_t *ctl, ak_str_t *id);
+
+ctl_status_e ctl_key_not_found(ak_str_t id);
+
+/*
+ * Reads the hash of a record.  AK_NOT_FOUND: there is no such record.
+ * AK_ERROR: it is damaged, and the diagnostic says how.
+ */
+
+ak_rc_t ctl_key_read(const ak_reply_t *reply, ak_record_t *rec, ak_diag_t *d);
+
+
+/* What limits a key (ctl_limits.c): whether the fields say what they should. */
+
+ak_rc_t ctl_limits_check(const ak_record_t *rec, ak_diag_t *d);
+
+/* Those of the command line into a record; *text is to be freed with it. */
+
+ctl_status_e ctl_limits_read(const ctl_t *ctl, ak_record_t *rec,
+    char **text);
+
+/* Adds "NAME=VALUE"; strings are views of it. */
+
+ak_rc_t ctl_limits_meta(ak_record_t *rec, ak_str_t name, ak_str_t value,
+    ak_diag_t *d);
+
+
+/* A new key (ctl_create.c). */
+
+typedef struct {
+    uint8_t      key[AK_KEY_MADE_MAX];
+    size_t       len;
+    ak_str_t     id;
+    ak_record_t  record;
+    uint8_t      name[AK_STORE_KEY_MAX];
+    ak_str_t     place;
+    uint8_t      text[AK_RECORD_TEXT_MAX];
+    bool         taken;
+} ctl_new_key_t;
+
+/* Checks --brand by making a key with it. */
+
+ctl_status_e ctl_key_check_brand(const ctl_t *ctl);
+
+/* Makes a key of new->record's fields and writes its record. */
+
+ctl_status_e ctl_key_write(ctl_t *ctl, ctl_new_key_t *new);
+
+/* Prints it, once; where that cannot be done, deletes its record again. */
+
+ctl_status_e ctl_key_hand_out(ctl_t *ctl, const ctl_new_key_t *new);
+ctl_status_e ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new);
 
 
 #endif /* _CTL_KEY_H_INCLUDED_ */

@@ -330,57 +330,10 @@ ctl_redis_handshake(ctl_t *ctl, int64_t deadline)
 
 
 ctl_status_e
-ctl_redis_conf(ctl_t *ctl)
-{
-    size_t       i, n;
-    ak_diag_t    d;
-    const char  *p;
-
-    if (ctl->store == NULL) {
-        return ctl_usage(ctl, "no store is named: give --store URL, or set "
-                         "APIKEY_STORE, as in redis://127.0.0.1:6379");
-    }
-
-    n = 0;
-
-    for (p = ctl->store; *p != '\0'; p += i) {
-        i = strcspn(p, " ");
-
-        if (i == 0) {
-            i = 1;
-            continue;
-        }
-
-        if (n == CTL_STORE_WORDS_MAX) {
-            return ctl_usage(ctl, "the store has more than %d words",
-                             CTL_STORE_WORDS_MAX);
-        }
-
-        ctl->store_words[n++] = ak_str(p, i);
-    }
-
-    memset(&d, 0, sizeof(ak_diag_t));
-
-    if (ak_store_conf_parse(&ctl->conf, ctl->store_words, n, &d) != AK_OK) {
-        return ctl_usage(ctl, "the store is not understood: %s", d.text);
-    }
-
-    return CTL_DONE;
-}
-
-
-ctl_status_e
 ctl_redis_open(ctl_t *ctl)
 {
     int64_t       deadline;
     ctl_redis_t  *c;
-    ctl_status_e  status;
-
-    status = ctl_redis_conf(ctl);
-
-    if (status != CTL_DONE) {
-        return status;
-    }
 
     c = ctl_alloc(sizeof(ctl_redis_t));
     memset(c, 0, sizeof(ctl_redis_t));

@@ -8,7 +8,7 @@
 
 
 #include "ak_redis.h"
-#include "ctl.h"
+#include "ctl_store.h"
 
 
 /*
@@ -32,11 +32,7 @@ struct ctl_redis_s {
 };
 
 
-/* Reads the words of --store into ctl->conf. */
-
-ctl_status_e ctl_redis_conf(ctl_t *ctl);
-
-/* The same, and opens the store into ctl->redis. */
+/* Opens the store of ctl->conf into ctl->redis. */
 
 ctl_status_e ctl_redis_open(ctl_t *ctl);
 void ctl_redis_close(ctl_t *ctl);
@@ -54,17 +50,12 @@ ctl_status_e ctl_redis_call(ctl_t *ctl, const ak_str_t *argv, size_t argc,
 
 ctl_status_e ctl_redis_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply);
 
-ak_reply_t *ctl_reply_copy(const ak_reply_t *reply);
-void ctl_reply_free(ak_reply_t *reply);
-
 /*
  * The parts of it, for pipelines: commands of which each waits for its reply,
  * which come in order and end with the handler's call.  ctl_redis_wait() gives
  * every reply the time of one command.  Failures are yet to be told, by the
  * first two below.
  */
-
-typedef void (*ctl_reply_pt)(void *data, size_t i, const ak_reply_t *reply);
 
 typedef struct {
     ctl_reply_pt  handler;
@@ -82,47 +73,20 @@ ctl_wire_e ctl_redis_send(ctl_redis_t *c, ctl_batch_t *b, const ak_str_t *argv,
 ctl_wire_e ctl_redis_wait(ctl_t *ctl, ctl_batch_t *b);
 
 
-/* A sorted list of names (ctl_scan.c). */
-
-typedef struct {
-    char    **names;
-    size_t    n;
-    size_t    size;
-} ctl_names_t;
-
-void ctl_names_free(ctl_names_t *names);
-
-/*
- * The store's keys that begin with its prefix and with the two strings, each
- * once, found with SCAN, so that the server goes on serving.
- */
+/* As those of ctl_store.h; SCAN lets the server go on serving. */
 
 ctl_status_e ctl_redis_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin,
     ctl_names_t *names);
 
-/*
- * HGETALL of every name, pipelined.  The handler is called in order, its reply
- * ends with the call, and is NULL where it was larger than any record.
- */
-
 ctl_status_e ctl_redis_fetch(ctl_t *ctl, const ctl_names_t *names,
     ctl_reply_pt handler, void *data);
 
-/*
- * Changes a hash so that nobody else's change is lost or undone
- * (ctl_change.c): decide() sees what ctl_redis_hash() gave and sets a command
- * of that one key (*argc 0: there is nothing to do, as must be with NULL),
- * which is run if the key is still what decide() saw; else decide() is asked
- * again.  A status of its own other than CTL_DONE ends it.
- */
-
-#define CTL_ARGV_MAX  (2 + 2 * AK_RECORD_FIELDS_MAX)
-
-typedef ctl_status_e (*ctl_decide_pt)(void *data, const ak_reply_t *reply,
-    ak_str_t *argv, size_t *argc);
+/* ctl_change.c */
 
 ctl_status_e ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
     void *data);
+
+ctl_status_e ctl_redis_add(ctl_t *ctl, ctl_entry_t *entries, size_t n);
 
 
 #endif /* _CTL_REDIS_H_INCLUDED_ */

@@ -13,7 +13,7 @@
 #define CTL_SCAN_HINT  "250"           /* well below AK_RESP_ELEMENTS_MAX */
 
 
-static void
+void
 ctl_names_add(ctl_names_t *names, ak_str_t name)
 {
     if (names->n == names->size) {
@@ -34,7 +34,7 @@ ctl_names_compare(const void *one, const void *two)
 
 /* SCAN may tell of a key more than once. */
 
-static void
+void
 ctl_names_sort(ctl_names_t *names)
 {
     size_t  i, n;

@@ -11,7 +11,7 @@
 #include "ak_seal.h"
 #include "ak_tokens.h"
 #include "ctl_print.h"
-#include "ctl_redis.h"
+#include "ctl_store.h"
 
 
 #define CTL_SHARED  "*"                /* the owner of the shared keys */
@@ -288,7 +288,7 @@ ctl_upstream_set(ctl_t *ctl)
     status = ctl_upstream_place(ctl, &set.place);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_conf(ctl);
+        status = ctl_store_conf(ctl);
     }
 
     if (status == CTL_DONE) {
@@ -304,12 +304,12 @@ ctl_upstream_set(ctl_t *ctl)
     }
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_store_open(ctl);
     }
 
     if (status == CTL_DONE) {
         set.token = ak_str(token, len);
-        status = ctl_redis_change(ctl, set.name, ctl_upstream_decide, &set);
+        status = ctl_store_change(ctl, set.name, ctl_upstream_decide, &set);
     }
 
     if (status == CTL_DONE) {
@@ -502,7 +502,7 @@ ctl_upstream_collect(ctl_upstream_list_t *list)
 
     ctl = list->ctl;
 
-    status = ctl_redis_open(ctl);
+    status = ctl_store_open(ctl);
 
     if (status != CTL_DONE) {
         return status;
@@ -511,11 +511,11 @@ ctl_upstream_collect(ctl_upstream_list_t *list)
     list->skip = ctl->conf.prefix.len + sizeof("upstream:") - 1;
     begin = ctl->shared ? ak_literal(CTL_SHARED ":") : ak_cstr(ctl->owner);
 
-    status = ctl_redis_scan(ctl, ak_literal("upstream:"), begin,
+    status = ctl_store_scan(ctl, ak_literal("upstream:"), begin,
                             &list->names);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_fetch(ctl, &list->names, ctl_upstream_rows, list);
+        status = ctl_store_fetch(ctl, &list->names, ctl_upstream_rows, list);
     }
 
     if (status == CTL_DONE) {
@@ -628,13 +628,12 @@ ctl_upstream_delete(ctl_t *ctl)
     int64_t       found;
     ak_str_t      argv[3];
     ak_place_t    place;
-    ak_reply_t   *reply;
     ctl_status_e  status;
 
     status = ctl_upstream_place(ctl, &place);
 
     if (status == CTL_DONE) {
-        status = ctl_redis_open(ctl);
+        status = ctl_store_open(ctl);
     }
 
     argv[0] = ak_literal("HDEL");
@@ -648,15 +647,11 @@ ctl_upstream_delete(ctl_t *ctl)
         return status;
     }
 
-    ctl->unsure = true;
-    status = ctl_redis_call(ctl, argv, 3, &reply);
+    status = ctl_store_remove(ctl, argv, 3, &found);
 
     if (status != CTL_DONE) {
         return status;
     }
-
-    found = (reply->type == AK_REPLY_INTEGER) ? reply->integer : 0;
-    ctl_reply_free(reply);
 
     if (found != 1) {
         return ctl_fail(CTL_REFUSED, "there is no upstream key of owner %s, "

@@ -340,9 +340,9 @@ char *
 ak_fline_format(const ak_fline_t *line, size_t *len)
 {
     int      bad;
-    char    *text, *grown;
+    char    *text;
     json_t  *root, *into;
-    size_t   i;
+    size_t   i, size;
 
     root = json_object();
     into = root;
@@ -365,24 +365,18 @@ ak_fline_format(const ak_fline_t *line, size_t *len)
                               line->fields[i].value);
     }
 
-    text = bad ? NULL : json_dumps(root, JSON_COMPACT);
+    /* in memory of free(3): jansson may have been given other functions */
+
+    size = bad ? 0 : json_dumpb(root, NULL, 0, JSON_COMPACT);
+    text = (size == 0) ? NULL : malloc(size + 2);
+
+    if (text != NULL) {
+        *len = json_dumpb(root, text, size, JSON_COMPACT);
+        text[(*len)++] = '\n';
+        text[*len] = '\0';
+    }
 
     json_decref(root);
 
-    if (text == NULL) {
-        return NULL;
-    }
-
-    *len = strlen(text);
-    grown = realloc(text, *len + 2);
-
-    if (grown == NULL) {
-        free(text);
-        return NULL;
-    }
-
-    grown[(*len)++] = '\n';
-    grown[*len] = '\0';
-
-    return grown;
+    return text;
 }

@@ -1,0 +1,154 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ctl_file.h"
+#include "ctl_redis.h"
+
+
+#define CTL_FILE_BATCH   20000
+#define CTL_REDIS_BATCH  500
+
+
+ctl_status_e
+ctl_store_conf(ctl_t *ctl)
+{
+    size_t       i, n;
+    ak_diag_t    d;
+    const char  *p;
+
+    if (ctl->store == NULL) {
+        return ctl_usage(ctl, "no store is named: give --store URL, or set "
+                         "APIKEY_STORE, as in redis://127.0.0.1:6379");
+    }
+
+    n = 0;
+
+    for (p = ctl->store; *p != '\0'; p += i) {
+        i = strcspn(p, " ");
+
+        if (i == 0) {
+            i = 1;
+            continue;
+        }
+
+        if (n == CTL_STORE_WORDS_MAX) {
+            return ctl_usage(ctl, "the store has more than %d words",
+                             CTL_STORE_WORDS_MAX);
+        }
+
+        ctl->store_words[n++] = ak_str(p, i);
+    }
+
+    memset(&d, 0, sizeof(ak_diag_t));
+
+    if (ak_store_conf_parse(&ctl->conf, ctl->store_words, n, &d) != AK_OK) {
+        return ctl_usage(ctl, "the store is not understood: %s", d.text);
+    }
+
+    return CTL_DONE;
+}
+
+
+static bool
+ctl_store_is_file(const ctl_t *ctl)
+{
+    return ctl->conf.type == AK_STORE_FILE;
+}
+
+
+ctl_status_e
+ctl_store_open(ctl_t *ctl)
+{
+    ctl_status_e  status;
+
+    status = ctl_store_conf(ctl);
+
+    if (status != CTL_DONE) {
+        return status;
+    }
+
+    return ctl_store_is_file(ctl) ? ctl_file_open(ctl) : ctl_redis_open(ctl);
+}
+
+
+void
+ctl_store_close(ctl_t *ctl)
+{
+    ctl_file_close(ctl);
+    ctl_redis_close(ctl);
+}
+
+
+ctl_status_e
+ctl_store_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply)
+{
+    return ctl_store_is_file(ctl) ? ctl_file_hash(ctl, key, reply)
+                                  : ctl_redis_hash(ctl, key, reply);
+}
+
+
+ctl_status_e
+ctl_store_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc, int64_t *n)
+{
+    ak_reply_t    *reply;
+    ctl_status_e   status;
+
+    if (ctl_store_is_file(ctl)) {
+        return ctl_file_remove(ctl, argv, argc, n);
+    }
+
+    ctl->unsure = true;
+    status = ctl_redis_call(ctl, argv, argc, &reply);
+
+    if (status != CTL_DONE) {
+        return status;
+    }
+
+    *n = (reply->type == AK_REPLY_INTEGER) ? reply->integer : 0;
+    ctl_reply_free(reply);
+
+    return CTL_DONE;
+}
+
+
+ctl_status_e
+ctl_store_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin, ctl_names_t *names)
+{
+    return ctl_store_is_file(ctl) ? ctl_file_scan(ctl, space, begin, names)
+                                  : ctl_redis_scan(ctl, space, begin, names);
+}
+
+
+ctl_status_e
+ctl_store_fetch(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
+    void *data)
+{
+    return ctl_store_is_file(ctl) ? ctl_file_fetch(ctl, names, handler, data)
+                                  : ctl_redis_fetch(ctl, names, handler, data);
+}
+
+
+ctl_status_e
+ctl_store_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
+{
+    return ctl_store_is_file(ctl) ? ctl_file_change(ctl, key, decide, data)
+                                  : ctl_redis_change(ctl, key, decide, data);
+}
+
+
+size_t
+ctl_store_batch(const ctl_t *ctl)
+{
+    return ctl_store_is_file(ctl) ? CTL_FILE_BATCH : CTL_REDIS_BATCH;
+}
+
+
+ctl_status_e
+ctl_store_add(ctl_t *ctl, ctl_entry_t *entries, size_t n)
+{
+    return ctl_store_is_file(ctl) ? ctl_file_add(ctl, entries, n)
+                                  : ctl_redis_add(ctl, entries, n);
+}
