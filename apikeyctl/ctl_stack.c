@@ -1,2 +1,374 @@
-#include "ctl.h"
-ctl_status_e ctl_stack_check(ctl_t *ctl) { (void) ctl; return CTL_DONE; }
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ak_conf.h"
+#include "ak_stack.h"
+#include "ctl_print.h"
+
+
+/*
+ * Stacks of a file, read by what nginx reads them with.  All that is wrong is
+ * told, each with the line it is in, and the stacks that are right are listed.
+ */
+
+#define CTL_STACK_FILE_MAX  (4 * 1024 * 1024)
+#define CTL_STACKS_MAX      256
+#define CTL_BARE            "(file)"   /* the name of a file that is a stack */
+
+
+typedef struct {
+    const char    *path;
+    ak_site_t      site;
+    ak_conf_t      conf;
+    ak_stack_t    *stacks[CTL_STACKS_MAX];
+    size_t         n;
+    unsigned       wrong;
+    json_t        *rows;
+} ctl_check_t;
+
+
+static void *
+ctl_stack_alloc(void *data, size_t size)
+{
+    (void) data;
+
+    /* for as long as the command runs */
+
+    return malloc(size);
+}
+
+
+/* The log is not opened: it is nginx that writes to it. */
+
+static void *
+ctl_stack_open_log(void *data, ak_str_t target, ak_diag_t *d)
+{
+    if (ak_str_eq(target, ak_literal("syslog:"))) {
+        ak_diag(d, "\"syslog:\" needs a server");
+        return NULL;
+    }
+
+    return data;
+}
+
+
+static void
+ctl_stack_wrong(ctl_check_t *check, unsigned line, const char *why)
+{
+    check->wrong++;
+
+    (void) ctl_fail(CTL_REFUSED, "%s:%u: %s", check->path, line, why);
+}
+
+
+static ak_stack_t *
+ctl_stack_find(ctl_check_t *check, ak_str_t name)
+{
+    size_t  i;
+
+    for (i = 0; i < check->n; i++) {
+        if (ak_str_eq(ak_stack_name(check->stacks[i]), name)) {
+            return check->stacks[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static const ak_stack_t *
+ctl_stack_target(void *data, ak_str_t name)
+{
+    return ctl_stack_find(data, name);
+}
+
+
+static ak_stack_t *
+ctl_stack_new(ctl_check_t *check, ak_str_t name)
+{
+    ak_stack_t  *s;
+
+    if (check->n == CTL_STACKS_MAX) {
+        ctl_stack_wrong(check, check->conf.line, "there are too many stacks");
+        return NULL;
+    }
+
+    if (ctl_stack_find(check, name) != NULL
+        || ak_str_eq(name, ak_literal("on"))
+        || ak_str_eq(name, ak_literal("off")))
+    {
+        ctl_stack_wrong(check, check->conf.line,
+                        "there is a stack of this name already");
+    }
+
+    s = ak_stack_create(&check->site, ak_cstr(ctl_strdup(name)));
+
+    if (s != NULL) {
+        check->stacks[check->n++] = s;
+    }
+
+    return s;
+}
+
+
+/* A line as it was written, for the list. */
+
+static void
+ctl_stack_row(ctl_check_t *check, const ak_stack_t *s)
+{
+    char      *args, *p;
+    size_t     i, module, size;
+    json_t    *row;
+    ak_conf_t *c;
+
+    c = &check->conf;
+    module = 2;
+
+    if (c->words[1].len != 0 && c->words[1].data[0] == '[') {
+
+        while (module < c->n && c->words[module - 1].data
+                                [c->words[module - 1].len - 1] != ']')
+        {
+            module++;
+        }
+    }
+
+    size = 1;
+
+    for (i = 0; i < c->n; i++) {
+        size += c->words[i].len + 1;
+    }
+
+    args = ctl_alloc(2 * size);
+    row = json_object();
+
+    ctl_set(row, "stack", ctl_json(ak_stack_name(s)));
+    ctl_set(row, "group", ctl_json(c->words[0]));
+
+    for (p = args, i = 1; i < c->n; i++) {
+
+        if (i == module) {
+            ctl_set(row, "control", ctl_json(ak_cstr(args)));
+            ctl_set(row, "module", ctl_json(c->words[i]));
+            p = args;
+            *p = '\0';
+            continue;
+        }
+
+        if (p != args) {
+            *p++ = ' ';
+        }
+
+        memcpy(p, c->words[i].data, c->words[i].len);
+        p += c->words[i].len;
+        *p = '\0';
+    }
+
+    ctl_set(row, "arguments", ctl_json(ak_cstr(module + 1 < c->n ? args
+                                                                 : "")));
+    json_array_append_new(check->rows, row);
+    ctl_free(args);
+}
+
+
+static void
+ctl_stack_line(ctl_check_t *check, ak_stack_t *s)
+{
+    ak_diag_t  d;
+
+    if (ak_stack_add(s, check->conf.words, check->conf.n, &d) != AK_OK) {
+        ctl_stack_wrong(check, check->conf.line, d.text);
+        return;
+    }
+
+    ctl_stack_row(check, s);
+}
+
+
+/* The lines of a block, or of the whole file, up to its end. */
+
+static void
+ctl_stack_read(ctl_check_t *check)
+{
+    ak_rc_t      rc;
+    ak_str_t    *words;
+    ak_diag_t    d;
+    ak_stack_t  *s;
+    unsigned     depth;
+
+    s = NULL;
+    depth = 0;
+    words = check->conf.words;
+
+    while ((rc = ak_conf_next(&check->conf, &d)) == AK_OK) {
+
+        if (check->conf.type == AK_CONF_CLOSE) {
+            s = NULL;
+            depth -= (depth != 0);
+            continue;
+        }
+
+        if (check->conf.type == AK_CONF_BLOCK) {
+            depth++;
+
+            if (ak_str_eq(words[0], ak_literal("apikey_stack"))
+                && check->conf.n == 2)
+            {
+                s = ctl_stack_new(check, words[1]);
+
+            } else if (s != NULL) {
+                ctl_stack_wrong(check, check->conf.line, "unexpected \"{\"");
+            }
+
+            continue;
+        }
+
+        if (s == NULL && depth == 0
+            && (ak_str_eq(words[0], ak_literal("auth"))
+                || ak_str_eq(words[0], ak_literal("account"))
+                || ak_str_eq(words[0], ak_literal("session"))))
+        {
+            s = ctl_stack_find(check, ak_literal(CTL_BARE));
+
+            if (s == NULL) {
+                s = ctl_stack_new(check, ak_literal(CTL_BARE));
+            }
+
+            if (s != NULL) {
+                ctl_stack_line(check, s);
+            }
+
+            s = NULL;
+            continue;
+        }
+
+        if (s != NULL) {
+            ctl_stack_line(check, s);
+        }
+    }
+
+    if (rc != AK_NOT_FOUND) {
+        ctl_stack_wrong(check, d.line, d.text);
+    }
+}
+
+
+static void
+ctl_stack_link(ctl_check_t *check)
+{
+    size_t     i;
+    ak_diag_t  d;
+
+    for (i = 0; i < check->n; i++) {
+
+        if (ak_stack_link(check->stacks[i], ctl_stack_target, check, &d)
+            != AK_OK)
+        {
+            check->wrong++;
+            (void) ctl_fail(CTL_REFUSED, "%s: %s", check->path, d.text);
+        }
+    }
+}
+
+
+static ctl_status_e
+ctl_stack_load(ctl_check_t *check)
+{
+    FILE    *file;
+    size_t   len;
+    char    *text;
+
+    file = fopen(check->path, "r");
+
+    if (file == NULL) {
+        return ctl_fail(CTL_REFUSED, "%s cannot be opened: %s", check->path,
+                        strerror(errno));
+    }
+
+    text = ctl_alloc(CTL_STACK_FILE_MAX + 1);
+    len = fread(text, 1, CTL_STACK_FILE_MAX + 1, file);
+
+    if (ferror(file) || len > CTL_STACK_FILE_MAX) {
+        fclose(file);
+        ctl_free(text);
+        return ctl_fail(CTL_REFUSED, "%s cannot be read, or is larger than %d "
+                        "bytes", check->path, CTL_STACK_FILE_MAX);
+    }
+
+    fclose(file);
+
+    check->conf.text = ak_str(text, len);
+    check->conf.buf = ctl_alloc(2 * len + 1);
+
+    return CTL_DONE;
+}
+
+
+static void
+ctl_stack_print(const ctl_t *ctl, const ctl_check_t *check)
+{
+    static const ctl_column_t  columns[] = {
+        { "STACK", "stack", false },
+        { "GROUP", "group", false },
+        { "CONTROL", "control", false },
+        { "MODULE", "module", false },
+        { "ARGUMENTS", "arguments", false }
+    };
+
+    if (ctl->json) {
+        ctl_print_json(check->rows);
+
+    } else {
+        ctl_print_table(check->rows, columns, ak_nitems(columns));
+    }
+}
+
+
+ctl_status_e
+ctl_stack_check(ctl_t *ctl)
+{
+    ctl_check_t   *check;
+    ctl_status_e   status;
+
+    check = ctl_alloc(sizeof(ctl_check_t));
+    memset(check, 0, sizeof(ctl_check_t));
+
+    check->path = ctl->words[0];
+    check->site.mem.alloc = ctl_stack_alloc;
+    check->site.open_log = ctl_stack_open_log;
+    check->site.data = check;
+    check->rows = json_array();
+
+    status = ctl_stack_load(check);
+
+    if (status == CTL_DONE) {
+        ctl_stack_read(check);
+        ctl_stack_link(check);
+
+        if (check->n == 0 && check->wrong == 0) {
+            ctl_stack_wrong(check, 1, "there is no apikey_stack block and no "
+                            "line of a stack");
+        }
+
+        if (check->wrong == 0) {
+            ctl_stack_print(ctl, check);
+        }
+
+        status = check->wrong ? CTL_REFUSED : CTL_DONE;
+
+        ctl_free((void *) check->conf.text.data);
+        ctl_free(check->conf.buf);
+    }
+
+    json_decref(check->rows);
+    ctl_free(check);
+
+    return status;
+}

@@ -14,8 +14,8 @@
  * between its other events, and goes on with what it has until that is done.
  */
 
-#define NGX_HTTP_APIKEY_FILE_INTERVAL  250     /* milliseconds */
-#define NGX_HTTP_APIKEY_FILE_LINES     64      /* a step */
+#define NGX_HTTP_APIKEY_FILE_INTERVAL  200     /* milliseconds */
+#define NGX_HTTP_APIKEY_FILE_LINES     256     /* a step, a millisecond */
 #define NGX_HTTP_APIKEY_FILE_BLOCKS    1
 #define NGX_HTTP_APIKEY_FILE_TOLD      10      /* damaged lines, in the log */
 
@@ -128,7 +128,14 @@ ngx_http_apikey_file_start(ngx_http_apikey_file_t *file, ngx_cycle_t *cycle)
     file->step.handler = ngx_http_apikey_file_step;
     file->step.data = file;
     file->step.log = cycle->log;
-    file->step.cancelable = 1;
+
+    /* the master may read what its workers may not */
+
+    if (access(file->path, R_OK) == -1) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
+                      "apikey: the store \"%s\" cannot be read by the worker "
+                      "processes; its changes will not be seen", file->path);
+    }
 
     ngx_add_timer(&file->timer, NGX_HTTP_APIKEY_FILE_INTERVAL);
 }
@@ -209,11 +216,11 @@ ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file)
         return;
     }
 
-    ngx_add_timer(&file->step, 1);
+    ngx_post_event(&file->step, &ngx_posted_next_events);
 }
 
 
-/* A millisecond is left to other events between two steps. */
+/* Between two steps all other events that are there have their turn. */
 
 static void
 ngx_http_apikey_file_step(ngx_event_t *ev)
@@ -255,7 +262,7 @@ ngx_http_apikey_file_step(ngx_event_t *ev)
     }
 
     if (rc == AK_AGAIN && !ngx_exiting) {
-        ngx_add_timer(ev, 1);
+        ngx_post_event(ev, &ngx_posted_next_events);
     }
 }
 
