@@ -117,11 +117,21 @@ ctl_limits_size(const ctl_list_t *list)
 ctl_status_e
 ctl_limits_read(const ctl_t *ctl, ak_record_t *rec, char **text)
 {
-    char        *p;
-    size_t       i;
-    ak_str_t     name;
-    ak_diag_t    d;
-    const char  *eq, *meta;
+    char              *p;
+    size_t             i, k;
+    ak_str_t           name;
+    ak_diag_t          d;
+    const char        *eq, *meta;
+    const ctl_list_t  *lists[] = { &ctl->scopes, &ctl->routes, &ctl->ips };
+
+    for (i = 0; i < ak_nitems(lists); i++) {
+        for (k = 0; k < lists[i]->n; k++) {
+            if (*lists[i]->values[k] == '\0') {
+                return ctl_usage(ctl, "--scope, --route and --ip want "
+                                 "a value");
+            }
+        }
+    }
 
     *text = ctl_alloc(ctl_limits_size(&ctl->scopes)
                       + ctl_limits_size(&ctl->routes)

@@ -211,7 +211,14 @@ ctl_stack_read(ctl_check_t *check)
 
         if (check->conf.type == AK_CONF_CLOSE) {
             s = NULL;
-            depth -= (depth != 0);
+
+            if (depth == 0) {
+                ctl_stack_wrong(check, check->conf.line, "unexpected \"}\"");
+
+            } else {
+                depth--;
+            }
+
             continue;
         }
 
