@@ -62,25 +62,32 @@ static const ctl_option_t  ctl_options[] = {
     { "version", no_argument, CTL_OPT_ALL, 0, false },
     { "secret", optional_argument, CTL_OPT_ALL, 0, false },
     { "store", required_argument, CTL_OPT_ALL, offsetof(ctl_t, store), false },
-    { "keyring", required_argument, CTL_OPT_ALL, offsetof(ctl_t, keyring), false },
+    { "keyring", required_argument, CTL_OPT_ALL,
+      offsetof(ctl_t, keyring), false },
     { "json", no_argument, CTL_OPT_ALL, offsetof(ctl_t, json), false },
-    { "owner", required_argument, CTL_OPT_OWNER, offsetof(ctl_t, owner), false },
+    { "owner", required_argument, CTL_OPT_OWNER,
+      offsetof(ctl_t, owner), false },
     { "name", required_argument, CTL_OPT_NAME, offsetof(ctl_t, name), false },
     { "expires", required_argument, CTL_OPT_EXPIRES,
       offsetof(ctl_t, expires), false },
-    { "brand", required_argument, CTL_OPT_BRAND, offsetof(ctl_t, brand), false },
+    { "brand", required_argument, CTL_OPT_BRAND,
+      offsetof(ctl_t, brand), false },
     { "slot", required_argument, CTL_OPT_SLOT, offsetof(ctl_t, slot), false },
     { "scope", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, scopes),
       true },
     { "route", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, routes),
       true },
     { "ip", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, ips), true },
-    { "rate", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, rate), false },
+    { "rate", required_argument, CTL_OPT_LIMITS,
+      offsetof(ctl_t, rate), false },
     { "meta", required_argument, CTL_OPT_LIMITS, offsetof(ctl_t, meta),
       true },
-    { "grace", required_argument, CTL_OPT_GRACE, offsetof(ctl_t, grace), false },
-    { "format", required_argument, CTL_OPT_FORMAT, offsetof(ctl_t, format), false },
-    { "dry-run", no_argument, CTL_OPT_DRY_RUN, offsetof(ctl_t, dry_run), false },
+    { "grace", required_argument, CTL_OPT_GRACE,
+      offsetof(ctl_t, grace), false },
+    { "format", required_argument, CTL_OPT_FORMAT,
+      offsetof(ctl_t, format), false },
+    { "dry-run", no_argument, CTL_OPT_DRY_RUN,
+      offsetof(ctl_t, dry_run), false },
     { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false }
 };
 
@@ -135,8 +142,8 @@ static const char  ctl_help_key_import[] =
 
 static const char  ctl_help_stack_check[] =
     "Reads the apikey_stack blocks of an nginx configuration file, or a file\n"
-    "that holds the lines of one stack, and tells what is wrong with them, all\n"
-    "of it, as nginx -t would.  What is right is listed.\n";
+    "that holds the lines of one stack, and tells all that is wrong with\n"
+    "them, as nginx -t would.  What is right is listed.\n";
 
 static const char  ctl_help_key_list[] =
     "Lists the keys in the order of their owners and age, and those whose\n"

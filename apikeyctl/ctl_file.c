@@ -26,7 +26,7 @@
 
 typedef struct {
     ak_str_t      text;                /* with its end */
-    char         *own;                 /* the text, where it is not the file's */
+    char         *own;                 /* the text, where not the file's */
     char         *name;                /* NULL: none that can be told */
     unsigned      number;
     unsigned      twice;               /* the number of the second one */
