@@ -9,6 +9,7 @@ package ApikeyTest;
 #   my $t = ApikeyTest->new(workers => 1, echoes => 2, reply => sub { ... },
 #                           redis => { acl => [...] } or 0, level => 'info',
 #                           not_under => ['valgrind']);
+#   my $t = ApikeyTest->new(embedded => 1);     the store is $t->{store}, a file
 #   $t->http('server { listen 127.0.0.1:%%PORT%%; ... }');
 #   $t->start;
 #   ...
@@ -107,7 +108,10 @@ sub new {
 
     $live{$self} = $self;
 
-    if (!defined $opt{redis} || $opt{redis}) {
+    if ($self->{embedded}) {
+        $self->{store} = "$self->{dir}/keys";
+
+    } elsif (!defined $opt{redis} || $opt{redis}) {
         mkdir "$self->{dir}/redis";
         $self->{redis} = ApikeyRedis->new(dir => "$self->{dir}/redis",
             %{ $opt{redis} || {} });
@@ -275,6 +279,14 @@ sub leak {
 }
 
 
+sub _store {
+    my ($self) = @_;
+
+    return "file:$self->{store}" if $self->{embedded};
+    return $self->{redis} ? $self->{redis}->unix_url : 'redis://127.0.0.1:1';
+}
+
+
 # apikeyctl; returns its exit status and leaves $t->{out} and $t->{err}.
 
 sub ctl {
@@ -289,8 +301,7 @@ sub ctl {
     die "fork: $!\n" unless defined $pid;
 
     if ($pid == 0) {
-        $ENV{APIKEY_STORE} = $opt->{store} || ($self->{redis}
-            ? $self->{redis}->unix_url : 'redis://127.0.0.1:1');
+        $ENV{APIKEY_STORE} = $opt->{store} || $self->_store;
         $ENV{APIKEY_KEYRING} = $opt->{keyring} || $self->{keyring};
         open STDIN, '<', $in;
         open STDOUT, '>', "$self->{dir}/ctl.out";
@@ -535,8 +546,11 @@ sub expand {
     my $port = $self->{redis} ? $self->{redis}{port} : 0;
     my $socket = $self->{redis} ? $self->{redis}{socket} : '';
 
+    my $store = $self->{embedded} ? $self->_store
+        : 'redis://127.0.0.1:%%REDIS%%';
+
     $text =~ s{%%APIKEY%%}{apikey_keyring %%KEYRING%%;
-    apikey_store redis://127.0.0.1:%%REDIS%%;}g;
+    apikey_store $store;}g;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%KEYRING%%/$self->{keyring}/g;
     $text =~ s/%%REDIS%%/$port/g;
