@@ -270,6 +270,37 @@ ngx_http_apikey_alloc(void *data, size_t size)
 }
 
 
+/*
+ * The end of a request that modules of the stack may see: in the cleanup r has
+ * lost its pool, and with it what they look at and allocate from.
+ */
+
+ngx_int_t
+ngx_http_apikey_log_handler(ngx_http_request_t *r)
+{
+    ngx_http_apikey_ctx_t  *ctx;
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (ctx == NULL || r != r->main) {
+        return NGX_OK;
+    }
+
+    ngx_http_apikey_lookup_cancel(ctx);
+
+    if (ctx->decided) {
+        ngx_http_apikey_report(ctx);
+    }
+
+    if (ctx->session != NULL) {
+        (void) ak_stack_run(ctx->session, &ctx->txn, AK_SESSION_CLOSE);
+        ctx->session = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
 /* After the log has been written, before the pool is freed. */
 
 static void
@@ -282,15 +313,6 @@ ngx_http_apikey_cleanup(void *data)
     mcf = ctx->mcf;
 
     ngx_http_apikey_lookup_cancel(ctx);
-
-    if (ctx->decided) {
-        ngx_http_apikey_report(ctx);
-    }
-
-    if (ctx->session != NULL) {
-        (void) ak_stack_run(ctx->session, &ctx->txn, AK_SESSION_CLOSE);
-    }
-
     ngx_http_apikey_wipe(ctx);
     ak_txn_abort(&ctx->txn);
 

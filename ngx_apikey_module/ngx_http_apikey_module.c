@@ -149,6 +149,13 @@ ngx_http_apikey_init(ngx_conf_t *cf)
 
     *h = ngx_http_apikey_precontent_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_apikey_log_handler;
+
     return NGX_OK;
 }
 

@@ -193,6 +193,7 @@ void ngx_http_apikey_write_log(void *host, void *log, ak_str_t line);
 
 ngx_int_t ngx_http_apikey_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_apikey_precontent_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_apikey_log_handler(ngx_http_request_t *r);
 
 /* The request's context, also after redirects have wiped r->ctx, or NULL. */
 
