@@ -16,7 +16,8 @@ declare -A packages=(
     [build]="gcc libc6-dev make pkg-config libhiredis-dev libssl-dev
              libjansson-dev zlib1g-dev libpcre2-dev"
     [nginx]="nginx nginx-dev"
-    [run]="redis-server curl perl"
+    [run]="curl perl"
+    [redis]="redis-server"
     [test]="libcmocka-dev nghttp2-client openssl"
     [bench]="wrk nghttp2-client valgrind"
     [valgrind]="valgrind"
@@ -32,14 +33,16 @@ usage: ./build.sh [COMMAND] [ARGUMENTS]
   test [FILES]      builds, runs the unit programs and t/*.t
   asan [FILES]      the same, under AddressSanitizer and UBSan
   valgrind [FILES]  the same, under valgrind
-  demo [--once]     starts nginx, redis and an upstream of its own, shows what
-                    happens, and stays up; --once: ends, with 0 if all is right
+  demo [--embedded] [--once]
+                    starts nginx, redis and an upstream of its own, shows what
+                    happens, and stays up; --embedded: keys in a file, without
+                    redis; --once: ends, with 0 if all is right
   bench [OPTIONS]   CPU time and instructions a request; bench --help
   lint              style, layers and warnings
   sdk               fetches the npm package that t/sdk_*.t can use
   install           the module for nginx, apikeyctl to PREFIX/bin
-  deps [SETS]       installs missing Debian packages: build nginx run test
-                    (without SETS: these four), bench valgrind lint, all
+  deps [SETS]       installs missing Debian packages: build nginx run redis test
+                    (without SETS: these five), bench valgrind lint, all
   clean             removes build/
   help              this
 
@@ -136,10 +139,10 @@ need() {
 
 cmd_deps() {
     if [ $# -eq 0 ]; then
-        set -- build nginx run test
+        set -- build nginx run redis test
 
     elif [ "$1" = all ]; then
-        set -- build nginx run test bench valgrind lint
+        set -- build nginx run redis test bench valgrind lint
     fi
 
     need "$@"
@@ -419,7 +422,7 @@ run_tests() {
 
 
 cmd_test() {
-    need build nginx run test
+    need build nginx run redis test
     locked build_flavour "$build" plain all unit
     export_flavour plain "$build"
     run_tests plain "$build" "$@"
@@ -427,7 +430,7 @@ cmd_test() {
 
 
 cmd_asan() {
-    need build nginx run test
+    need build nginx run redis test
     mkdir -p "$build/asan"
     locked build_flavour "$build/asan" asan all unit
     export_flavour asan "$build/asan"
@@ -437,7 +440,7 @@ cmd_asan() {
 
 
 cmd_valgrind() {
-    need build nginx run test valgrind
+    need build nginx run redis test valgrind
     locked build_flavour "$build" plain all unit
     export_flavour valgrind "$build"
     run_tests valgrind "$build" "$@"
@@ -445,7 +448,11 @@ cmd_valgrind() {
 
 
 cmd_demo() {
-    need build nginx run
+    case " $* " in
+        *" --embedded "*) need build nginx run ;;
+        *) need build nginx run redis ;;
+    esac
+
     locked build_flavour "$build" plain all
     export_flavour plain "$build"
     exec perl -I"$root/t/lib" "$root/t/lib/demo.pl" "$@"
@@ -453,7 +460,7 @@ cmd_demo() {
 
 
 cmd_bench() {
-    need build nginx run bench
+    need build nginx run redis bench
     locked build_flavour "$build" plain all
     export_flavour plain "$build"
     exec perl -I"$root/t/lib" "$root/bench/run" "$@"

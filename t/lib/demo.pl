@@ -2,10 +2,11 @@
 
 # Copyright (C) ngx_apikey_module contributors
 
-# The demonstration of ./build.sh demo: a Redis, an upstream and an nginx of its
-# own, in a temporary folder and on free loopback ports.
+# The demonstration of ./build.sh demo: a Redis or the embedded store, an
+# upstream and an nginx of its own, in a temporary folder and on free loopback
+# ports.
 #
-#   demo.pl [--once]
+#   demo.pl [--embedded] [--once]
 #
 # The environment names APIKEY_MODULE, APIKEYCTL and APIKEY_NGINX.
 
@@ -23,16 +24,18 @@ use ApikeyRedis;
 use EchoUpstream;
 
 my $once = grep { $_ eq '--once' } @ARGV;
+my $embedded = grep { $_ eq '--embedded' } @ARGV;
 
-if (grep { $_ ne '--once' } @ARGV) {
-    print STDERR "usage: ./build.sh demo [--once]\n";
+if (grep { !/^--(?:once|embedded)$/ } @ARGV) {
+    print STDERR "usage: ./build.sh demo [--embedded] [--once]\n";
     exit 2;
 }
 
 my $main = $$;
 my $json = JSON::PP->new->utf8->canonical;
 my $tty = -t STDOUT;
-my ($tmp, $dir, $redis, $echo, $nginx, $port, $url, $key, @wrong, $ending);
+my ($tmp, $dir, $store, $redis, $echo, $nginx, $port, $url, $key, @wrong,
+    $ending);
 
 # A secret as a provider would give one; nobody accepts it.
 
@@ -201,7 +204,7 @@ END
 sub server {
     return <<END;
     apikey_keyring  $dir/keyring;
-    apikey_store    redis+unix:$redis->{socket};
+    apikey_store    $store;
 
     server {
         listen  127.0.0.1:$port;
@@ -306,12 +309,19 @@ sub prepare {
     $tmp = File::Temp->newdir('apikey-demo-XXXXXX', TMPDIR => 1);
     $dir = $tmp->dirname;
 
-    mkdir "$dir/redis";
-    $redis = ApikeyRedis->new(dir => "$dir/redis");
+    if ($embedded) {
+        $store = "file:$dir/keys";
+
+    } else {
+        mkdir "$dir/redis";
+        $redis = ApikeyRedis->new(dir => "$dir/redis");
+        $store = "redis+unix:$redis->{socket}";
+    }
+
     $echo = EchoUpstream->new(dir => $dir, name => 'upstream',
         reply => \&reply);
 
-    $ENV{APIKEY_STORE} = $redis->unix_url;
+    $ENV{APIKEY_STORE} = $store;
     $ENV{APIKEY_KEYRING} = "$dir/keyring";
 
     title('What the operator does');
@@ -399,7 +409,7 @@ sub show {
     title('A wrong key');
     refused(curl('-H', 'Authorization: Bearer ' . foreign_key(), @body, $path));
 
-    title('A mistyped key: the proxy knows without asking Redis');
+    title('A mistyped key: the proxy knows without a look at the store');
     refused(curl('-H', "Authorization: Bearer $mistyped", @body, $path));
 
     title('A good key');
@@ -407,10 +417,48 @@ sub show {
 
     title('A good key in another header');
     granted(curl('-H', "x-api-key: $key->{key}", @body, $path));
+
+    revoked($path) if $embedded;
+}
+
+
+# The workers look at the file every so often: the next second is soon enough.
+
+sub revoked {
+    my ($path) = @_;
+
+    title('A revoked key: no reload, within a second');
+
+    my $other = JSON::PP::decode_json(apikeyctl('', '--json', 'key', 'create',
+        '--owner', 'bob'));
+    my @curl = ('curl', '-q', '-s', '-o', '/dev/null', '-w', '%{http_code}',
+        '--noproxy', '*', '-H', "Authorization: Bearer $other->{key}",
+        "$url$path");
+
+    check('a new key serves', turns(200, @curl));
+    apikeyctl('', 'key', 'revoke', $other->{id});
+    check('a revoked one does not', turns(401, @curl));
+}
+
+
+sub turns {
+    my ($status, @command) = @_;
+
+    my $end = Time::HiRes::time() + 10;
+
+    while (Time::HiRes::time() < $end) {
+        return 1 if run('', @command) == $status;
+        Time::HiRes::sleep(0.02);
+    }
+
+    return 0;
 }
 
 
 sub stay {
+    my $look = $embedded ? "cat $dir/keys"
+        : "redis-cli -s $redis->{socket} HGETALL apikey:key:$key->{id}";
+
     title('Try it');
     print <<END;
   export APIKEY_STORE=$ENV{APIKEY_STORE}
@@ -422,7 +470,7 @@ sub stay {
   curl -i -H 'Authorization: Bearer $key->{key}' $url/v1/models
   curl -i $url/v1/models
 
-  redis-cli -s $redis->{socket} HGETALL apikey:key:$key->{id}
+  $look
   tail -f $dir/error.log
 
 nginx listens on $url; Ctrl-C ends it all.
