@@ -38,6 +38,8 @@ usage: ./build.sh [COMMAND] [ARGUMENTS]
                     happens, and stays up; --embedded: keys in a file, without
                     redis; --once: ends, with 0 if all is right
   bench [OPTIONS]   CPU time and instructions a request; bench --help
+  bench stores [OPTIONS]
+                    memory and time of look-ups among many keys
   lint              style, layers and warnings
   sdk               fetches the npm package that t/sdk_*.t can use
   install           the module for nginx, apikeyctl to PREFIX/bin
@@ -463,7 +465,13 @@ cmd_bench() {
     need build nginx run redis bench
     locked build_flavour "$build" plain all
     export_flavour plain "$build"
-    exec perl -I"$root/t/lib" "$root/bench/run" "$@"
+
+    case ${1:-} in
+        stores) shift; set -- "$root/bench/stores" "$@" ;;
+        *) set -- "$root/bench/run" "$@" ;;
+    esac
+
+    exec perl -I"$root/t/lib" -I"$root/bench" "$@"
 }
 
 
@@ -517,13 +525,11 @@ cmd_lint() {
         lint_library "$lint/gcc/libak.a" || bad=1
     fi
 
-    for file in "$root"/t/*.t "$root"/t/lib/*.p[lm] "$root/bench/run"; do
-        [ -e "$file" ] || continue
+    for file in "$root"/t/*.t "$root"/t/lib/*.p[lm] \
+                "$root"/bench/{Bench.pm,run,stores}; do
 
-        if ! perl -I"$root/t/lib" -c "$file" > "$lint/perl" 2>&1; then
-            cat "$lint/perl"
-            bad=1
-        fi
+        perl -I"$root/t/lib" -I"$root/bench" -c "$file" > "$lint/perl" 2>&1 \
+            || { cat "$lint/perl"; bad=1; }
     done
 
     for file in "$root"/build.sh "$root"/.ci/* "$root"/bench/*; do
