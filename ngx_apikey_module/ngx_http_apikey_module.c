@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_apikey_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_apikey_init(ngx_conf_t *cf);
 static void *ngx_http_apikey_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_apikey_init_main_conf(ngx_conf_t *cf, void *conf);
 static void ngx_http_apikey_cleanup_main_conf(void *data);
 static void *ngx_http_apikey_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -83,7 +84,7 @@ static ngx_http_module_t  ngx_http_apikey_module_ctx = {
     ngx_http_apikey_init,                  /* postconfiguration */
 
     ngx_http_apikey_create_main_conf,      /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_apikey_init_main_conf,        /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -182,6 +183,13 @@ ngx_http_apikey_create_main_conf(ngx_conf_t *cf)
     cln->data = mcf;
 
     return (ngx_http_apikey_stacks_init(cf, mcf) == NGX_OK) ? mcf : NULL;
+}
+
+
+static char *
+ngx_http_apikey_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    return ngx_http_apikey_stacks_check(cf, conf);
 }
 
 

@@ -60,7 +60,7 @@ typedef struct {
     ngx_http_apikey_zone_t       *zone;
 
     ak_site_t                     site;
-    ngx_array_t                   stacks;      /* ak_stack_t *; the first is
+    ngx_array_t                   stacks;      /* by name; the first is
                                                   that of "apikey on" */
     ak_strip_t                   *strip;       /* what must not pass */
     ngx_uint_t                    used;        /* by some location */
@@ -162,6 +162,9 @@ ngx_int_t ngx_http_apikey_conf_complete(ngx_conf_t *cf,
 /* The built-in stack, and a place for others. */
 
 ngx_int_t ngx_http_apikey_stacks_init(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+char *ngx_http_apikey_stacks_check(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf);
 
 char *ngx_http_apikey_stack(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -13,6 +13,12 @@
  * made when all have been read.
  */
 
+typedef struct {
+    ak_stack_t                   *stack;
+    ngx_http_apikey_where_t       where;
+} ngx_http_apikey_named_t;
+
+
 static char *ngx_http_apikey_stack_line(ngx_conf_t *cf, ngx_command_t *dummy,
     void *conf);
 static ak_stack_t *ngx_http_apikey_stack_create(ngx_conf_t *cf,
@@ -53,7 +59,8 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     mcf->strip = ak_strip_create(&mcf->site.mem);
 
     if (mcf->strip == NULL
-        || ngx_array_init(&mcf->stacks, cf->pool, 4, sizeof(ak_stack_t *))
+        || ngx_array_init(&mcf->stacks, cf->pool, 4,
+                          sizeof(ngx_http_apikey_named_t))
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -139,34 +146,65 @@ static ak_stack_t *
 ngx_http_apikey_stack_create(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf,
     ngx_str_t *name)
 {
-    ak_stack_t  **stack;
+    ngx_http_apikey_named_t  *named;
 
-    stack = ngx_array_push(&mcf->stacks);
-    if (stack == NULL) {
+    named = ngx_array_push(&mcf->stacks);
+    if (named == NULL) {
         return NULL;
     }
 
-    *stack = ak_stack_create(&mcf->site, ak_str(name->data, name->len));
+    ngx_memzero(named, sizeof(ngx_http_apikey_named_t));
 
-    return *stack;
+    if (cf->conf_file != NULL) {
+        ngx_http_apikey_here(cf, &named->where);
+    }
+
+    named->stack = ak_stack_create(&mcf->site, ak_str(name->data, name->len));
+
+    return named->stack;
 }
 
 
 static ak_stack_t *
 ngx_http_apikey_stack_find(ngx_http_apikey_main_conf_t *mcf, ak_str_t name)
 {
-    ak_stack_t  **stacks;
-    ngx_uint_t    i;
+    ngx_uint_t                i;
+    ngx_http_apikey_named_t  *named;
 
-    stacks = mcf->stacks.elts;
+    named = mcf->stacks.elts;
 
     for (i = 0; i < mcf->stacks.nelts; i++) {
-        if (ak_str_eq(ak_stack_name(stacks[i]), name)) {
-            return stacks[i];
+        if (ak_str_eq(ak_stack_name(named[i].stack), name)) {
+            return named[i].stack;
         }
     }
 
     return NULL;
+}
+
+
+/* A stack that no location names is checked as well. */
+
+char *
+ngx_http_apikey_stacks_check(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
+{
+    ak_diag_t                 diag;
+    ngx_uint_t                i;
+    ngx_http_apikey_named_t  *named;
+
+    named = mcf->stacks.elts;
+
+    for (i = 0; i < mcf->stacks.nelts; i++) {
+        if (ak_stack_link(named[i].stack, ngx_http_apikey_stack_link, mcf,
+                          &diag)
+            != AK_OK)
+        {
+            return ngx_http_apikey_blame(cf, &named[i].where, "apikey_stack",
+                                         diag.text);
+        }
+    }
+
+    return NGX_CONF_OK;
 }
 
 

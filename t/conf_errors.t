@@ -205,6 +205,90 @@ refused('the realm, a control character', server("apikey_realm \"a\x01b\";"),
 refused('the realm, too long', server('apikey_realm ' . 'r' x 300 . ';'),
     'longer');
 
+# Stacks: the stack, the line of it and the word are named, and the file's
+# line, whether a location uses the stack or not.
+
+my $static = 'static keys=%%DIR%%/static';
+
+$t->file('static', "# nothing\n", 0600);
+
+for (['unknown group', 'auht required key', 'unknown group "auht"'],
+    ['unknown control', 'auth requird key', 'unknown control "requird"'],
+    ['unknown module', 'auth required kex', 'unknown module "kex"'],
+    ['no module', 'auth required', 'missing after "required"'],
+    ['no control', 'auth', 'missing'],
+    ['a module of another group', 'account required key',
+        '"key" has no part in "account"'],
+    ['unknown argument', 'auth required key form=cookie:a',
+        'unknown argument "form=cookie:a"'],
+    ['an argument twice', 'auth required key from=a from=b', 'twice'],
+    ['a bad carrier', 'auth required key from=cookie:', 'cookie:'],
+    ['unknown value', 'auth [success=ok bogus=die] key', 'value "bogus"'],
+    ['unknown action', 'auth [success=maybe] key', '"maybe"'],
+    ['a bracket that stays open', 'auth [success=ok key', '\['],
+    ['a jump beyond the end', 'auth [success=1] key', 'jump'],
+    ['a stack that is not there', 'auth include nobody', '"nobody"'],
+    ['a stack that includes itself', 'auth include bad', 'include itself'],
+    ['an empty list', "auth required $static", 'no key'],
+    ['a list that is not there', 'auth required static keys=/none/x',
+        'No such file'],
+    ['a list in no variable', 'auth required static keys=env:APIKEY_NONE',
+        'no such variable'],
+    ['no list', 'auth required static', '"keys" is missing'],
+    ['a bad network', 'account required ip 10.0.0.0/33', '10\.0\.0\.0/33'],
+    ['bits beyond the prefix', 'account required ip 10.0.0.1/8', '10\.0\.0\.1'],
+    ['a bad rate', 'account required rate rate=10', 'invalid rate "10"'],
+    ['a bad route', 'account required route GET:models', 'GET:models'],
+    ['unknown field', 'session required identity Host=owner', '"Host'],
+    ['unknown provider', 'session required inject openia', 'openia'])
+{
+    my ($name, $line, $reason) = @$_;
+    my $text = "apikey_stack bad {\n    # one\n    auth required deny;\n"
+        . "    $line;\n}\n";
+
+    refused("stack, $name", "$keyring $store $text", $reason);
+    like($out, qr/stack "bad", line 2/, "stack, $name, the line of it");
+    refused("stack, $name, used", "$keyring $store $text"
+        . server('apikey bad;'), $reason);
+}
+
+for (['no name', 'apikey_stack { auth required key; }', 'number of arguments'],
+    ['two names', 'apikey_stack a b { auth required key; }',
+        'number of arguments'],
+    ['a name twice', 'apikey_stack a { auth required key; } '
+        . 'apikey_stack a { auth required key; }', 'already'],
+    ['the name of the built-in one', 'apikey_stack on { auth required key; }',
+        'already'],
+    ['the name "off"', 'apikey_stack off { auth required key; }', 'already'],
+    ['no auth line', 'apikey_stack a { account required ip 10.0.0.0/8; } '
+        . server('apikey a;'), 'no "auth" line'],
+    ['nothing', 'apikey_stack a { } ' . server('apikey a;'), 'no "auth" line'],
+    ['not there', server('apikey nobody;'), 'no stack "nobody"'],
+    ['in a server', 'server { apikey_stack a { auth required key; } }',
+        'not allowed here'])
+{
+    my ($name, $text, $reason) = @$_;
+
+    refused("stack, $name", "$keyring $store $text", $reason);
+}
+
+($rc, $out) = $t->check_conf("apikey_stack a { auth required key; session "
+    . "required audit log=%%DIR%%/none/log; }");
+is($rc, 1, 'stack, a log that cannot be opened');
+like($out, qr{"\Q$t->{dir}\E/none/log" failed}, 'stack, the log is named');
+
+refused('stack, without a store', 'apikey_stack a { auth required key; }'
+    . server('apikey a;'), 'needs "apikey_store"');
+refused('stack, inject without a keyring', "$store apikey_stack a { auth "
+    . 'required key; session required inject openai; }' . server('apikey a;'),
+    'needs "apikey_keyring"');
+accepted('stack, without a store that nobody asks',
+    'apikey_stack a { auth required anonymous; }' . server('apikey a;'));
+accepted('stack, lines for others to include', "$keyring $store"
+    . 'apikey_stack a { account required ip 10.0.0.0/8; } '
+    . 'apikey_stack b { auth required key; account include a; }'
+    . server('apikey b;'));
+
 # Once is enough, and each in its place.
 
 for (['apikey_keyring', $keyring], ['apikey_store', $store],

@@ -27,6 +27,16 @@ $t->http(<<'EOF');
     apikey_keyring %%KEYRING%%;
     apikey_store redis+unix:%%SOCKET%% timeout=30s;
 
+    apikey_stack many {
+        auth     sufficient  static  keys=%%DIR%%/static.keys
+                                     from=authorization,x-own-key;
+        auth     required    key
+            from=authorization,x-own-key,query:key,cookie:token,subprotocol;
+        session  required    inject  openai;
+        session  optional    identity  owner=X-Owner;
+        session  optional    audit  log=%%DIR%%/audit.log;
+    }
+
     upstream echo {
         server 127.0.0.1:%%ECHO%%;
         keepalive 4;
@@ -59,6 +69,12 @@ $t->http(<<'EOF');
             proxy_pass http://echo;
         }
 
+        location /many {
+            apikey many;
+            apikey_inject off;
+            proxy_pass http://echo;
+        }
+
         location /page {
             error_page 401 /errors;
             proxy_pass http://echo;
@@ -79,6 +95,10 @@ EOF
 
 $t->closed_port(9);
 $t->file('errors', "a page\n");
+
+my $listed = 'listed-key-0Aa1Bb2Cc3Dd4';
+
+$t->file('static.keys', "another-key-of-a-list, $listed\n", 0600);
 $t->start;
 
 my $upstream = 'up-0Aa1Bb2Cc3Dd4Ee5Ff6Gg7Hh8Ii9Jj';
@@ -208,6 +228,33 @@ after('a page', bytes('GET', '/page', [ bearer($unknown) ]));
 after('nobody is there', bytes('GET', '/down', [ bearer($key[0]) ]));
 after('other carriers', bytes('GET', '/', [ bearer($key[0]),
     'api-key' => $key[1]{key}, 'x-goog-api-key' => $key[2]{key} ]));
+
+# Other carriers of a stack; what is in the request line and in the lines of
+# headers that are forwarded without it.
+
+$t->secret($_) for $listed, 'another-key-of-a-list';
+
+after('listed', bytes('GET', '/many', [ Authorization => "Bearer $listed" ]));
+after('a header of its own', bytes('GET', '/many',
+    [ 'X-Own-Key' => $key[0]{key} ]));
+after('a query', bytes('GET', "/many?a=1&key=$key[1]{key}&b=2"));
+after('a query, twice', bytes('GET', "/many?key=$key[1]{key}&b"
+    . "&key=$key[1]{key}"));
+after('a query, escaped', bytes('GET', '/many?key='
+    . join '', map { sprintf '%%%02x', ord } split //, $key[1]{key}));
+after('a query, unknown', bytes('GET', "/many?key=$unknown->{key}"));
+after('a cookie', bytes('GET', '/many',
+    [ Cookie => "a=b; token=$key[2]{key}; c=d" ]));
+after('a cookie, alone', bytes('GET', '/many',
+    [ Cookie => "token=$key[2]{key}" ]));
+after('a subprotocol', bytes('GET', '/many', [ Upgrade => 'websocket',
+    Connection => 'upgrade', 'Sec-WebSocket-Protocol' => 'chat, '
+    . "openai-insecure-api-key.$key[3]{key}" ]));
+after('a query that is ambiguous', bytes('GET', "/many?key=$key[1]{key}",
+    [ bearer($key[0]) ]));
+after('a query where it is no carrier', bytes('GET', "/?key=$key[1]{key}",
+    [ bearer($key[0]) ]));
+
 after('a denied POST', bytes('POST', '/', [ bearer($unknown) ],
     'x' x 500000));
 
