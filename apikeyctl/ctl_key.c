@@ -152,15 +152,49 @@ static const ctl_column_t  ctl_key_lines[] = {
     { "routes", "routes", false },
     { "ips", "ips", false },
     { "rate", "rate", false },
-    { "replaced by", "replaced_by", false },
-    { "key", "key", false }
+    { "replaced by", "replaced_by", false }
 };
 
 
+/* What the operator has added has lines of its own, and the key is the last. */
+
 void
-ctl_key_print_object(const json_t *object)
+ctl_key_print_object(json_t *object)
 {
-    ctl_print_object(object, ctl_key_lines, ak_nitems(ctl_key_lines));
+    char          *names[AK_RECORD_META_MAX];
+    json_t        *value;
+    size_t         i, n, size;
+    const char    *name;
+    ctl_column_t   cols[ak_nitems(ctl_key_lines) + AK_RECORD_META_MAX + 1];
+
+    memcpy(cols, ctl_key_lines, sizeof(ctl_key_lines));
+
+    n = 0;
+
+    json_object_foreach(json_object_get(object, "meta"), name, value) {
+
+        size = sizeof("meta.") + strlen(name);
+        names[n] = ctl_alloc(size);
+        (void) snprintf(names[n], size, "meta.%s", name);
+        ctl_set(object, names[n], json_incref(value));
+
+        cols[ak_nitems(ctl_key_lines) + n] = (ctl_column_t) {
+            names[n], names[n], false
+        };
+
+        n++;
+    }
+
+    cols[ak_nitems(ctl_key_lines) + n] = (ctl_column_t) {
+        "key", "key", false
+    };
+
+    ctl_print_object(object, cols, ak_nitems(ctl_key_lines) + n + 1);
+
+    for (i = 0; i < n; i++) {
+        json_object_del(object, names[i]);
+        ctl_free(names[i]);
+    }
 }
 
 
@@ -371,11 +405,9 @@ ctl_key_list(ctl_t *ctl)
 static ctl_status_e
 ctl_key_print(const ctl_t *ctl, ak_str_t id, const ak_reply_t *reply)
 {
-    char         *line;
-    json_t       *object, *value;
+    json_t       *object;
     ak_rc_t       rc;
     ak_diag_t     d;
-    const char   *field;
     ak_record_t   rec;
 
     rc = ctl_key_read(reply, &rec, &d);
@@ -398,12 +430,6 @@ ctl_key_print(const ctl_t *ctl, ak_str_t id, const ak_reply_t *reply)
     } else {
         ctl_key_tell_expired(object);
         ctl_key_print_object(object);
-
-        json_object_foreach(json_object_get(object, "meta"), field, value) {
-            line = ctl_strdup(ak_cstr(json_string_value(value)));
-            ctl_print_text("meta.%s  %s", field, line);
-            ctl_free(line);
-        }
     }
 
     json_decref(object);

@@ -22,7 +22,7 @@ ctl_status_e ctl_key_place(ctl_t *ctl, ak_str_t id, uint8_t *dst,
 /* A record as it is shown, without its hash; printed as lines. */
 
 json_t *ctl_key_object(ak_str_t id, const ak_record_t *rec);
-void ctl_key_print_object(const json_t *object);
+void ctl_key_print_object(json_t *object);
 
 
 /* The id of the command line, checked. */

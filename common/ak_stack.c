@@ -66,6 +66,7 @@ struct ak_stack_s {
     ak_str_t            name;
     ak_line_t          *lines;
     unsigned            nlines;
+    unsigned            given;         /* lines, those with errors too */
     unsigned            room;
     ak_chain_t          chains[AK_GROUP_MAX];
 };
@@ -215,7 +216,7 @@ ak_stack_add(ak_stack_t *s, const ak_str_t *words, size_t n, ak_diag_t *d)
     }
 
     line->stack = s->name;
-    line->number = s->nlines + 1;
+    line->number = ++s->given;
 
     if (ak_stack_words(s, line, words, n, d) != AK_OK) {
         return ak_stack_blame(line, d);

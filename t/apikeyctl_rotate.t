@@ -48,6 +48,11 @@ for my $store (@stores) {
     is($old->{ips}, '10.0.0.0/8,2001:db8::/32', "$kind, addresses");
     is($old->{rate}, '10r/s burst=20', "$kind, rate");
     is_deeply($old->{meta}, { team => 'red', note => 'a=b' }, "$kind, meta");
+    like(ctl(['key', 'show', $old->{id}])->{out}, qr/^meta\.team +red$/m,
+        "$kind, meta, for people");
+    like(ctl(['key', 'create', '--owner', 'alice', '--meta', 'team=red'])
+        ->{out}, qr/^meta\.team  red\nkey        sk-/m,
+        "$kind, meta, for people who create a key");
 
     $d = ctl_json(['key', 'show', $old->{id}]);
     is($d->{$_}, $old->{$_}, "$kind, show, $_")

@@ -92,6 +92,11 @@ for ([2, 'kee'], [3, 'auht'], [4, 'requird'], [5, 'okay'],
 {
     like($r->{err}, qr/^apikeyctl: \Q$path:$_->[0]:\E .*\Q$_->[1]\E/m,
         "line $_->[0]");
+
+    # of the stack, too: those with mistakes count
+
+    like($r->{err}, qr/^\S+ \Q$path:$_->[0]:\E stack "a", line @{[ $_->[0]
+        - 1 ]}: /m, "line $_->[0], in the stack") if $_->[0] < 15;
 }
 
 like($r->{err}, qr/there is no stack "b"/, 'an include of nothing');
