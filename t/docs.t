@@ -1,0 +1,137 @@
+#!/usr/bin/perl
+
+# (C) ngx_apikey_module contributors
+
+# Tests for the documentation: nginx takes every configuration that is shown,
+# apikeyctl takes every stack, what is linked is there, and no reason, module
+# or command is left out.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use File::Basename ();
+use Test::More;
+use ApikeyTest;
+
+my $t = ApikeyTest->new(embedded => 1);
+my $root = ApikeyTest::root();
+my @files = ("$root/README.md", glob("$root/docs/*.md $root/docs/modules/*.md"));
+my %text = map { $_ => ApikeyTest::_read($_) } @files;
+
+$ENV{BREAK_GLASS_KEYS} = 'break-glass-0Aa1Bb2Cc3';
+$t->create_key;
+$t->file('list.keys', "$ENV{BREAK_GLASS_KEYS}\n", 0600);
+
+
+# Where an example is to stand, and what of its machine is ours here.
+
+sub whole {
+    my ($text) = @_;
+
+    my $dir = $t->{dir};
+    my $port = $t->port;
+
+    $text =~ s{/etc/nginx/apikey\.keyring}{$dir/keyring}g;
+    $text =~ s{/etc/nginx/apikey\.keys}{$dir/keys}g;
+    $text =~ s{/etc/nginx/[\w-]+\.keys}{$dir/list.keys}g;
+    $text =~ s{/var/log/nginx/}{$dir/}g;
+    $text =~ s{https://(?:api\.openai\.com|\$\w+)}{http://127.0.0.1:1}g;
+    $text =~ s{listen +8080}{listen 127.0.0.1:$port}g;
+    $text =~ s{modules/ngx_apikey_module\.so}{$t->{module}}g;
+
+    return $text if $text =~ /^load_module/m;
+
+    if ($text =~ /^(?:auth|account|session)\b/m) {
+        $text = "auth required key;\n$text" unless $text =~ /^auth\b/m;
+        $text = "apikey_stack example {\n$text}\n";
+    }
+
+    $text =~ s/^(location .*?^\})/server {\n$1\n}/msg
+        unless $text =~ /^server/m;
+
+    # lines of an http block, which name their own store or none
+
+    my $http = $text =~ /^\s*apikey_store\b/m ? '' : '%%APIKEY%%';
+
+    return $t->_main("$http\n$text");
+}
+
+
+for my $file (@files) {
+    my $name = substr $file, length($root) + 1;
+    my $n = 0;
+
+    while ($text{$file} =~ /^```nginx\n(.*?)^```$/msg) {
+        my $conf = whole($1);
+        my ($rc, $out) = $t->check_conf($conf, whole => 1);
+
+        $n++;
+        is($rc, 0, "$name, example $n") or diag($conf, $out);
+
+        next unless $conf =~ /apikey_stack/;
+
+        is($t->ctl('stack', 'check', "$t->{dir}/check.conf"), 0,
+            "$name, example $n, its stacks") or diag($conf, $t->{err});
+    }
+
+    my @broken;
+
+    while ($text{$file} =~ /\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g) {
+        my ($path, $anchor) = ($1, $2);
+        my $to = length $path
+            ? File::Basename::dirname($file) . "/$path" : $file;
+
+        if (!-e $to) {
+            push @broken, $path;
+            next;
+        }
+
+        next unless defined $anchor;
+
+        my @heads = map { s/[^\w -]//gr =~ tr/A-Z /a-z-/r }
+            ApikeyTest::_read($to) =~ /^#+ (.*)$/mg;
+
+        push @broken, "$path#$anchor" unless grep { $_ eq $anchor } @heads;
+    }
+
+    is_deeply(\@broken, [], "$name, its links");
+}
+
+# Each module has a page, and each argument of its table is on it.
+
+my $all = join '', map { ApikeyTest::_read($_) }
+    glob "$root/common/modules/ak_mod_*.c";
+
+while ($all =~ /^const ak_module_t  ak_mod_(\w+) =/mg) {
+    my $module = $1;
+    my $page = $text{"$root/docs/modules/$module.md"} // '';
+    my $source = ApikeyTest::_read("$root/common/modules/ak_mod_$module.c");
+
+    like($page, qr/^# \Q$module\E\n/, "a page for $module");
+    like($text{"$root/docs/stack.md"}, qr{\(modules/\Q$module\E\.md\)},
+        "$module in the list");
+
+    while ($source =~ /\{ AK_ARG_(?!WORDS|PAIRS)\w+,\s+ak_string\("(\w+)"/g) {
+        like($page, qr/`[^`\n]*\b$1\b/, "$module, $1");
+    }
+}
+
+# Each reason that a stack can give.
+
+my ($errors) = ApikeyTest::_read("$root/common/ak_error.c");
+my $later = qr/^(?:jwt_\w+|too_many_failures|upstream_auth_failed)$/;
+
+my @words = $errors =~ /^ +ak_[a-z]+\("(\w+)",/mg;
+
+cmp_ok(scalar @words, '>', 15, 'reasons');
+
+for my $word (@words) {
+    next if $word =~ $later || $word =~ /^(?:success|ignore)$/;
+    like($text{"$root/docs/errors.md"}, qr/^\| `$word` \|/m, "reason $word");
+}
+
+$t->{pid} = 0;
+done_testing();
