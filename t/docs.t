@@ -18,7 +18,8 @@ use ApikeyTest;
 
 my $t = ApikeyTest->new(embedded => 1);
 my $root = ApikeyTest::root();
-my @files = ("$root/README.md", glob("$root/docs/*.md $root/docs/modules/*.md"));
+my @files = ("$root/README.md", glob("$root/docs/*.md"),
+    glob("$root/docs/modules/*.md"));
 my %text = map { $_ => ApikeyTest::_read($_) } @files;
 
 $ENV{BREAK_GLASS_KEYS} = 'break-glass-0Aa1Bb2Cc3';
