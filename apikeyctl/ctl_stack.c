@@ -5,6 +5,7 @@
 
 
 #include <errno.h>
+#include <obstack.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,26 +23,28 @@
 #define CTL_STACKS_MAX      256
 #define CTL_BARE            "(file)"   /* the name of a file that is a stack */
 
+#define obstack_chunk_alloc ctl_alloc
+#define obstack_chunk_free  ctl_free
+
 
 typedef struct {
-    const char    *path;
-    ak_site_t      site;
-    ak_conf_t      conf;
-    ak_stack_t    *stacks[CTL_STACKS_MAX];
-    size_t         n;
-    unsigned       wrong;
-    json_t        *rows;
+    const char      *path;
+    struct obstack   pool;             /* what the stacks are made of */
+    ak_site_t        site;
+    ak_conf_t        conf;
+    ak_stack_t      *stacks[CTL_STACKS_MAX];
+    size_t           n;
+    unsigned         wrong;
+    json_t          *rows;
 } ctl_check_t;
 
 
 static void *
 ctl_stack_alloc(void *data, size_t size)
 {
-    (void) data;
+    ctl_check_t *check = data;
 
-    /* for as long as the command runs */
-
-    return malloc(size);
+    return obstack_alloc(&check->pool, size);
 }
 
 
@@ -108,7 +111,9 @@ ctl_stack_new(ctl_check_t *check, ak_str_t name)
                         "there is a stack of this name already");
     }
 
-    s = ak_stack_create(&check->site, ak_cstr(ctl_strdup(name)));
+    s = ak_stack_create(&check->site,
+                        ak_str(obstack_copy(&check->pool, name.data,
+                                            name.len), name.len));
 
     if (s != NULL) {
         check->stacks[check->n++] = s;
@@ -348,7 +353,10 @@ ctl_stack_check(ctl_t *ctl)
     memset(check, 0, sizeof(ctl_check_t));
 
     check->path = ctl->words[0];
+    obstack_init(&check->pool);
+
     check->site.mem.alloc = ctl_stack_alloc;
+    check->site.mem.data = check;
     check->site.open_log = ctl_stack_open_log;
     check->site.data = check;
     check->rows = json_array();
@@ -375,6 +383,7 @@ ctl_stack_check(ctl_t *ctl)
     }
 
     json_decref(check->rows);
+    obstack_free(&check->pool, NULL);
     ctl_free(check);
 
     return status;

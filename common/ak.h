@@ -87,7 +87,9 @@ ak_cstr(const char *s)
 static inline bool
 ak_str_starts(ak_str_t s, ak_str_t prefix)
 {
-    return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
+    return prefix.len == 0
+           || (s.len >= prefix.len
+               && memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 
 

@@ -99,7 +99,8 @@ ak_str_t ak_stack_name(const ak_stack_t *s);
  * Adds a line of n words: group, control (a word, or a bracket form in as many
  * words as it takes), module and arguments; or group, "include" or "substack",
  * and the name of a stack.  Words are copied where they are kept.
- * AK_ERROR: the diagnostic names the line of the stack and the word.
+ * AK_ERROR: the diagnostic names the line of the stack and the word; the line
+ * is not kept, and counts.
  */
 
 ak_rc_t ak_stack_add(ak_stack_t *s, const ak_str_t *words, size_t n,

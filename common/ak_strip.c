@@ -162,15 +162,16 @@ ak_strip_has(const ak_strip_t *s, ak_carrier_e type)
 
 typedef struct {
     uint8_t  separator;
+    uint8_t  other;            /* that some take for a separator too */
     uint8_t  equals;           /* 0: the names begin parts */
     bool     spaces;           /* around parts and names, without meaning */
 } ak_strip_form_t;
 
 
 static const ak_strip_form_t  ak_strip_forms[] = {
-    [AK_CARRIER_QUERY] = { '&', '=', false },
-    [AK_CARRIER_COOKIE] = { ';', '=', true },
-    [AK_CARRIER_SUBPROTOCOL] = { ',', 0, true }
+    [AK_CARRIER_QUERY] = { '&', ';', '=', false },
+    [AK_CARRIER_COOKIE] = { ';', ';', '=', true },
+    [AK_CARRIER_SUBPROTOCOL] = { ',', ',', 0, true }
 };
 
 
@@ -228,12 +229,29 @@ ak_strip_part(const ak_strip_name_t *names, const ak_strip_form_t *form,
 }
 
 
+/* The first separator; NULL: the rest is one part. */
+
+static const uint8_t *
+ak_strip_end(const ak_strip_form_t *form, ak_str_t rest)
+{
+    size_t  i;
+
+    for (i = 0; i < rest.len; i++) {
+        if (rest.data[i] == form->separator || rest.data[i] == form->other) {
+            return rest.data + i;
+        }
+    }
+
+    return NULL;
+}
+
+
 bool
 ak_strip_value(const ak_strip_t *s, ak_carrier_e type, ak_str_t value,
     uint8_t *dst, size_t *len)
 {
     bool                    removed;
-    uint8_t                *p;
+    uint8_t                *p, before;
     ak_str_t                part, rest, trimmed;
     const uint8_t          *end;
     const ak_strip_form_t  *form;
@@ -241,11 +259,11 @@ ak_strip_value(const ak_strip_t *s, ak_carrier_e type, ak_str_t value,
     form = &ak_strip_forms[type];
     rest = value;
     removed = false;
+    before = form->separator;
     p = dst;
 
     for ( ;; ) {
-        end = rest.len == 0 ? NULL
-                            : memchr(rest.data, form->separator, rest.len);
+        end = ak_strip_end(form, rest);
 
         part = (end == NULL) ? rest
                              : ak_str(rest.data, (size_t) (end - rest.data));
@@ -257,7 +275,7 @@ ak_strip_value(const ak_strip_t *s, ak_carrier_e type, ak_str_t value,
 
         } else {
             if (p != dst) {
-                *p++ = form->separator;
+                *p++ = before;
 
             } else if (form->spaces) {
                 part = trimmed;
@@ -273,6 +291,7 @@ ak_strip_value(const ak_strip_t *s, ak_carrier_e type, ak_str_t value,
             break;
         }
 
+        before = *end;
         rest = ak_str(end + 1,
                       (size_t) (value.data + value.len - (end + 1)));
     }

@@ -95,6 +95,10 @@ is_deeply([ seen($r, 'x-token') ], [], 'a header, it is gone');
 passed('a query', "/a/%62?x=1&key=$key&y=%20z", );
 is($r->json->{uri}, '/a/%62?x=1&y=%20z', 'a query, the rest is as it was');
 
+passed('a query, semicolons', "/a?x=1;key=$key;y", Authorization =>
+    "Bearer $key");
+is($r->json->{uri}, '/a?x=1;y', 'a query, semicolons: it does not pass');
+
 passed('a query, alone', "/a?key=$key");
 is($r->json->{uri}, '/a', 'a query, alone');
 

@@ -229,7 +229,17 @@ test_query(void **state)
         { "%key=1", NULL },
         { " key=1", NULL },
         { "token=x&key=y&a=1", "a=1" },
-        { "access_token=x", NULL }
+        { "access_token=x", NULL },
+
+        /* what some take for a separator too */
+
+        { "a=1;b=2&c", NULL },
+        { "a=1;key=x;b=2", "a=1;b=2" },
+        { "a=1;key=x&b=2", "a=1&b=2" },
+        { "a=1&key=x;b=2", "a=1;b=2" },
+        { "key=x;a=1", "a=1" },
+        { "a=1;key", "a=1" },
+        { "a=1%3bkey=x", NULL }
     };
 
     (void) state;
