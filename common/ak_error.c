@@ -81,9 +81,9 @@ static const ak_error_t  ak_errors[] = {
         "one."),
 
     ak_unauthorized("wrong_kind",
-        "A credential of another kind was provided. This service takes API "
-        "keys (sk-...) here, not session tokens (JWT): create an API key and "
-        "send that."),
+        "A credential of another kind was provided than this service takes "
+        "here. If you sent a session token (JWT), create an API key (sk-...) "
+        "and send that; if you sent an API key, check where it belongs."),
 
     ak_row("forbidden", 403, "permission_denied", "invalid_request_error",
            0, false,

@@ -28,7 +28,7 @@ typedef enum {
 } ak_fline_e;
 
 
-#define AK_FLINE_FIELDS_MAX  64
+#define AK_FLINE_FIELDS_MAX  AK_RECORD_FIELDS_MAX
 #define AK_FLINE_MAX         (256 * 1024)      /* bytes of a line */
 
 

@@ -321,6 +321,49 @@ ak_fstore_alloc(ak_fstore_t *f, size_t size)
 }
 
 
+/*
+ * The table is as large as lines of a usual length want it.  Where they are
+ * shorter, this holds the host up once, for a moment.
+ */
+
+static ak_rc_t
+ak_fstore_grow(ak_fstore_t *f)
+{
+    size_t         i, k, mask;
+    ak_fentry_t  **table;
+
+    mask = f->mask * 2 + 1;
+
+    table = calloc(mask + 1, sizeof(ak_fentry_t *));
+    if (table == NULL) {
+        return AK_NO_MEMORY;
+    }
+
+    for (i = 0; i <= f->mask; i++) {
+
+        if (f->table[i] == NULL) {
+            continue;
+        }
+
+        for (k = f->table[i]->hash & mask; table[k] != NULL;
+             k = (k + 1) & mask)
+        {
+            /* void */
+        }
+
+        table[k] = f->table[i];
+    }
+
+    free(f->table);
+
+    f->bytes += (mask - f->mask) * sizeof(ak_fentry_t *);
+    f->table = table;
+    f->mask = mask;
+
+    return AK_OK;
+}
+
+
 /* Puts a value under a name; one that is there already damages both. */
 
 static ak_rc_t
@@ -339,7 +382,12 @@ ak_fstore_put(ak_fstore_t *f, ak_str_t name, ak_str_t value, bool damaged,
     }
 
     if (f->count > f->mask / 4 * 3) {
-        return ak_diag(d, "the file grew while it was read");
+
+        if (ak_fstore_grow(f) != AK_OK) {
+            return AK_NO_MEMORY;
+        }
+
+        slot = ak_fstore_slot(f, name, hash);
     }
 
     e = ak_fstore_alloc(f, sizeof(ak_fentry_t) + name.len + value.len);
@@ -499,6 +547,7 @@ ak_fstore_line(ak_fstore_t *f, ak_str_t text, ak_diag_t *d)
 static ak_rc_t
 ak_fstore_fill(ak_fstore_t *f, ak_diag_t *d)
 {
+    size_t    size;
     ssize_t   n;
     uint8_t  *p;
 
@@ -525,14 +574,14 @@ ak_fstore_fill(ak_fstore_t *f, ak_diag_t *d)
         }
     }
 
-    n = f->size - f->last;
+    size = f->size - f->last;
 
-    if (n > AK_FSTORE_CHUNK) {
-        n = AK_FSTORE_CHUNK;
+    if (size > AK_FSTORE_CHUNK) {
+        size = AK_FSTORE_CHUNK;
     }
 
     do {
-        n = read(f->fd, f->buf + f->last, (size_t) n);
+        n = read(f->fd, f->buf + f->last, size);
     } while (n == -1 && errno == EINTR);
 
     if (n == -1) {

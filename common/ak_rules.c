@@ -12,7 +12,8 @@
 /* What remains of an octet that was encoded twice; see ak_route_plain(). */
 
 static const ak_str_t  ak_route_encoded[] = {
-    ak_string("2e"), ak_string("2f"), ak_string("5c"), ak_string("00")
+    ak_string("2e"), ak_string("2f"), ak_string("3b"), ak_string("5c"),
+    ak_string("00")
 };
 
 

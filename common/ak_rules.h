@@ -80,8 +80,8 @@ ak_rc_t ak_routes_match(ak_str_t list, ak_str_t method, ak_str_t path);
  *
  *     a backslash, which some take for a "/";
  *     a control byte, at which some stop;
- *     "%2e", "%2f", "%5c" or "%00" in any case: it was encoded twice, and
- *     an upstream that decodes twice gets another path than was matched;
+ *     "%2e", "%2f", "%3b", "%5c" or "%00" in any case: it was encoded twice,
+ *     and an upstream that decodes twice gets another path;
  *     a segment "." or "..", with or without parameters behind it ("..;x",
  *     RFC 3986, 3.3), which some drop before they resolve the segment.
  */

@@ -145,6 +145,7 @@ static ak_rc_t ak_stack_step(ak_stack_t *s, const ak_line_t *line,
 static ak_rc_t ak_stack_jumps(const ak_chain_t *c, ak_diag_t *d);
 static unsigned ak_stack_jump(const ak_chain_t *c, unsigned at, unsigned n);
 
+static void ak_stack_adopt(ak_txn_t *t);
 static ak_rc_t ak_stack_begin(ak_txn_t *t, ak_phase_e phase);
 static ak_rc_t ak_stack_steps(const ak_chain_t *c, ak_txn_t *t);
 static ak_reason_e ak_stack_call(ak_txn_t *t, const ak_line_t *line);
@@ -897,15 +898,11 @@ ak_stack_begin(ak_txn_t *t, ak_phase_e phase)
         /* who it was in an earlier run is not who it is now */
 
         memset(t->finished, 0, sizeof(t->finished));
-        t->identified = false;
+        ak_txn_forget(t);
         t->presented = false;
+        t->collected = NULL;
         t->nreplies = 0;
         t->retry = 0;
-        t->id = ak_str(NULL, 0);
-        t->owner = ak_str(NULL, 0);
-        t->name = ak_str(NULL, 0);
-        t->record = ak_str(NULL, 0);
-        t->source = AK_SOURCE_NONE;
         t->alert = NULL;
     }
 
@@ -960,6 +957,8 @@ ak_stack_steps(const ak_chain_t *c, ak_txn_t *t)
             p->at++;
             continue;
         }
+
+        t->proved = false;
 
         answer = ak_stack_call(t, line);
 
@@ -1065,7 +1064,11 @@ ak_stack_weigh(const ak_chain_t *c, ak_txn_t *t, ak_reason_e answer)
         {
             now.impression = AK_POSITIVE;
 
-            /* who grants is the first that did */
+            /* who grants, and who it is, is what the first that did says */
+
+            if (answer == AK_SUCCESS && p->state.impression == AK_UNDEF) {
+                ak_stack_adopt(t);
+            }
 
             if (answer != AK_SUCCESS || p->state.impression == AK_UNDEF) {
                 p->state = now;
@@ -1105,6 +1108,10 @@ ak_stack_weigh(const ak_chain_t *c, ak_txn_t *t, ak_reason_e answer)
             p->state = p->levels[c->steps[at].level];
         }
 
+        if (t->phase == AK_AUTH && p->state.impression == AK_UNDEF) {
+            ak_txn_forget(t);
+        }
+
         break;
 
     default:
@@ -1112,6 +1119,22 @@ ak_stack_weigh(const ak_chain_t *c, ak_txn_t *t, ak_reason_e answer)
     }
 
     return at + 1;
+}
+
+
+static void
+ak_stack_adopt(ak_txn_t *t)
+{
+    if (t->phase != AK_AUTH || !t->proved) {
+        return;
+    }
+
+    t->identified = true;
+    t->id = t->identity.id;
+    t->owner = t->identity.owner;
+    t->name = t->identity.name;
+    t->record = t->identity.record;
+    t->source = t->identity.source;
 }
 
 

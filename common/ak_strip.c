@@ -220,7 +220,11 @@ ak_strip_part(const ak_strip_name_t *names, const ak_strip_form_t *form,
             name = ak_strip_trim(name);
         }
 
-        if (ak_cred_same_name(name, names->name)) {
+        /* the name as it is, and as who decodes it reads it */
+
+        if (ak_str_eq(name, names->name)
+            || ak_cred_same_name(name, names->name))
+        {
             return true;
         }
     }

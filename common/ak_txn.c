@@ -86,6 +86,36 @@ ak_txn_cred(ak_txn_t *t, const ak_carriers_t *carriers)
 }
 
 
+void
+ak_txn_identify(ak_txn_t *t, const ak_identity_t *identity)
+{
+    t->identity = *identity;
+    t->proved = true;
+}
+
+
+void
+ak_txn_forget(ak_txn_t *t)
+{
+    t->identified = false;
+    t->id = ak_str(NULL, 0);
+    t->owner = ak_str(NULL, 0);
+    t->name = ak_str(NULL, 0);
+    t->record = ak_str(NULL, 0);
+    t->source = AK_SOURCE_NONE;
+}
+
+
+void
+ak_txn_suspect(ak_txn_t *t, ak_str_t id, ak_source_e source)
+{
+    if (!t->identified) {
+        t->id = id;
+        t->source = source;
+    }
+}
+
+
 ak_reason_e
 ak_txn_ask(ak_txn_t *t, ak_need_e type, ak_str_t name, ak_str_t provider)
 {

@@ -84,6 +84,18 @@ typedef struct {
 } ak_effect_t;
 
 
+/* Who it is.  Strings live as long as the transaction. */
+
+typedef struct {
+    ak_str_t     id;           /* of the key; may be logged */
+    ak_str_t     owner;
+    ak_str_t     name;         /* of the key */
+    ak_str_t     record;       /* packed, see ak_record.h; may be empty, where
+                                  there is none */
+    ak_source_e  source;       /* of the record */
+} ak_identity_t;
+
+
 #define AK_EFFECTS_MAX  16
 #define AK_REPLIES_MAX  4
 #define AK_SECRETS_MAX  8
@@ -144,13 +156,12 @@ typedef struct ak_txn_s {
     unsigned             line;         /* and which one of it, from 1 */
     const char          *alert;        /* a broken invariant, for the log */
 
-    ak_str_t             id;           /* of the key; may be logged */
-    bool                 identified;   /* some module proved who it is: */
-    ak_str_t             owner;
-    ak_str_t             name;         /* of the key */
-    ak_str_t             record;       /* packed, see ak_record.h; may be
-                                          empty, where there is none */
-    ak_source_e          source;       /* of the record */
+    bool                 identified;   /* a line proved who it is, and counts */
+    ak_str_t             id;           /* see ak_identity_t; without that: of */
+    ak_str_t             owner;        /*   the key that was refused */
+    ak_str_t             name;
+    ak_str_t             record;
+    ak_source_e          source;
     ak_str_t             provider;     /* whose key is injected */
     ak_str_t             slot;
     bool                 shared;       /* the key is nobody's own */
@@ -169,6 +180,8 @@ typedef struct ak_txn_s {
     ak_cred_t            cred;
     const ak_carriers_t *collected;    /* cred is what they held, or NULL */
     bool                 presented;    /* some line saw a credential */
+    bool                 proved;       /* the line that was called knows who: */
+    ak_identity_t        identity;
     ak_progress_t        progress;
     void                *state;        /* of the line that asked */
     ak_phase_e           phase;
@@ -203,11 +216,30 @@ void ak_txn_answer(ak_txn_t *t, const ak_answer_t *answer);
 void ak_txn_abort(ak_txn_t *t);
 
 /*
+ * Forgets who it is: for a host that lets a request pass which the stack did
+ * not grant.
+ */
+
+void ak_txn_forget(ak_txn_t *t);
+
+/*
  * For modules: the client's credential in those carriers; collected anew only
  * where they are others than those of the call before.
  */
 
 const ak_cred_t *ak_txn_cred(ak_txn_t *t, const ak_carriers_t *carriers);
+
+/*
+ * For modules of auth, before "return AK_SUCCESS": who it is.  It is so where
+ * the line is the one that grants; a line whose success does not count, or
+ * comes after another's, says nothing of it.
+ */
+
+void ak_txn_identify(ak_txn_t *t, const ak_identity_t *identity);
+
+/* For modules of auth: whose key is looked at, for the log of a denial. */
+
+void ak_txn_suspect(ak_txn_t *t, ak_str_t id, ak_source_e source);
 
 /*
  * For modules: asks for something; "return ak_txn_ask(...)".  The strings live

@@ -66,9 +66,20 @@ ngx_http_apikey_access_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_apikey_module);
 
+    if (ctx->decided && ctx->rules != lcf->rules) {
+
+        /* redirected to where others may pass: what was said does not count */
+
+        ctx->decided = 0;
+        ctx->granted = 0;
+        ctx->reported = 0;
+        ctx->txn.finished[AK_AUTH] = false;
+    }
+
     if (!ctx->decided) {
 
         ctx->stack = lcf->stack;
+        ctx->rules = lcf->rules;
         rc = AK_OK;
 
         if (!ctx->txn.finished[AK_AUTH]) {
@@ -142,6 +153,13 @@ ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
         ctx->txn.reason = AK_SUCCESS;
     }
 
+    if (!ctx->granted || ctx->rules != lcf->rules) {
+
+        /* the same, after our denial, or a redirect: it is nobody */
+
+        ak_txn_forget(&ctx->txn);
+    }
+
     ngx_http_set_ctx(r, ctx, ngx_http_apikey_module);
 
     rc = ngx_http_apikey_session(r, lcf, ctx);
@@ -208,7 +226,6 @@ ngx_http_apikey_create_ctx(ngx_http_request_t *r)
     ctx->request = r;
     ctx->mcf = mcf;
     ctx->used = 0;
-    ctx->internal = r->internal;
 
     t = &ctx->txn;
 

@@ -222,6 +222,7 @@ ngx_http_apikey_create_loc_conf(ngx_conf_t *cf)
      *     lcf->name = { 0, NULL };
      *     lcf->challenge = { 0, NULL };
      *     lcf->stack = NULL;
+     *     lcf->rules = NULL;
      */
 
     lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_apikey_loc_conf_t));
@@ -263,6 +264,7 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->name = prev->name;
         conf->inject = prev->inject;
         conf->stack = prev->stack;
+        conf->rules = prev->rules;
 
         return NGX_CONF_OK;
     }

@@ -89,6 +89,7 @@ typedef struct {
 
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     ak_stack_t                   *stack;       /* NULL: not enabled */
+    ak_stack_t                   *rules;       /* it, as it is named */
 } ngx_http_apikey_loc_conf_t;
 
 
@@ -109,6 +110,7 @@ struct ngx_http_apikey_ctx_s {
 
     ngx_uint_t                    status;      /* of our denial, or 0 */
     const ak_stack_t             *stack;       /* that decided */
+    const ak_stack_t             *rules;       /* what it was made of */
     const ak_stack_t             *session;     /* whose session is open */
 
     ngx_queue_t                   queue;       /* while it waits */
@@ -120,7 +122,6 @@ struct ngx_http_apikey_ctx_s {
     unsigned                      queued:1;    /* in a flight's queue */
     unsigned                      guarded:1;   /* a cleanup detaches it */
     unsigned                      edited:1;
-    unsigned                      internal:1;  /* it was redirected before */
     unsigned                      injected:1;  /* the upstream gets a secret */
     unsigned                      reported:1;
     unsigned                      body_sent:1;

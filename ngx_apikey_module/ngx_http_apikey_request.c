@@ -13,6 +13,7 @@ static bool ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
     ak_str_t *value);
 static bool ngx_http_apikey_view_get(void *host, ak_view_e what,
     ak_str_t *value);
+static ak_str_t ngx_http_apikey_view_query(ngx_http_request_t *r);
 static bool ngx_http_apikey_view_address(ngx_connection_t *c,
     ak_str_t *value);
 static ngx_int_t ngx_http_apikey_new_list(ngx_http_request_t *r,
@@ -141,11 +142,19 @@ ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
 {
     ngx_http_request_t *r = host;
 
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t              i;
+    ngx_list_part_t        *part;
+    ngx_table_elt_t        *h;
+    ngx_http_apikey_ctx_t  *ctx;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
+    /* once they are edited they are not what the client sent any more */
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    part = (ctx != NULL && ctx->edited) ? &ctx->headers.part
+                                        : &r->headers_in.headers.part;
+
+    for ( /* void */ ; part; part = part->next) {
 
         h = part->elts;
 
@@ -184,7 +193,7 @@ ngx_http_apikey_view_get(void *host, ak_view_e what, ak_str_t *value)
         break;
 
     case AK_VIEW_QUERY:
-        *value = ngx_http_apikey_ak_str(&r->args);
+        *value = ngx_http_apikey_view_query(r);
         break;
 
     case AK_VIEW_ADDRESS:
@@ -208,6 +217,27 @@ ngx_http_apikey_view_get(void *host, ak_view_e what, ak_str_t *value)
     }
 
     return value->len != 0;
+}
+
+
+/* What the client sent: $args has no credential any more. */
+
+static ak_str_t
+ngx_http_apikey_view_query(ngx_http_request_t *r)
+{
+    u_char                 *p, *last;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (ctx == NULL || ctx->unparsed_uri.len == 0) {
+        return ngx_http_apikey_ak_str(&r->args);
+    }
+
+    last = ctx->unparsed_uri.data + ctx->unparsed_uri.len;
+    p = ngx_strlchr(ctx->unparsed_uri.data, last, '?');
+
+    return (p == NULL) ? ak_str(NULL, 0) : ak_str(p + 1, last - (p + 1));
 }
 
 
@@ -388,7 +418,8 @@ ngx_http_apikey_redact(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     if (ngx_http_apikey_redact_line(r, ctx->mcf->strip, &r->unparsed_uri)
         != NGX_OK
         || ngx_http_apikey_redact_line(r, ctx->mcf->strip, &r->request_line)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_apikey_strip_args(r, ctx->mcf->strip) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -626,22 +657,12 @@ ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx)
 static void
 ngx_http_apikey_wipe_query(ngx_http_apikey_ctx_t *ctx)
 {
-    ak_cred_t  *cred;
-
     if (ctx->unparsed_uri.len == 0) {
         return;
     }
 
     ngx_explicit_memzero(ctx->unparsed_uri.data, ctx->unparsed_uri.len);
     ngx_explicit_memzero(ctx->request_line.data, ctx->request_line.len);
-
-    /* a rewrite may have copied it; a redirect's may be the configuration's */
-
-    cred = &ctx->txn.cred;
-
-    if (cred->carrier == AK_CARRIER_QUERY && !ctx->internal) {
-        ngx_explicit_memzero((u_char *) cred->value.data, cred->value.len);
-    }
 }
 
 

@@ -341,6 +341,7 @@ ngx_http_apikey_location_stack(ngx_conf_t *cf,
     }
 
     lcf->stack = stack;
+    lcf->rules = named;
     mcf->used = 1;
 
     return (ngx_http_apikey_stack_needs(cf, mcf, lcf) == NGX_OK)

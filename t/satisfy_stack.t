@@ -172,4 +172,14 @@ is_deeply([ seen($t->get('/any/allow/none/stack', 'X-Owner' => 'eve'),
 is_deeply([ seen($t->get('/any/deny/none/stack', 'x-api-key' => $static,
     'X-Owner' => 'eve'), 'x-owner') ], [ 'static' ], 'let in by the stack');
 
+
+# Neither has one whom the stack denied, and a password let in.
+
+my @both = ('x-api-key' => $key{elsewhere}[0],
+    Authorization => 'Basic ' . encode_base64('anna:anna-pass-0Aa1Bb2Cc3', ''));
+my $both = $t->get('/any/none/basic/stack', @both);
+
+is($both->status, 200, 'denied by the stack, let in by the password');
+is_deeply([ seen($both, 'x-owner') ], [], 'and nobody');
+
 $t->done;

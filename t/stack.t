@@ -64,6 +64,13 @@ $t->http(<<'EOF');
         auth     required    deny;
     }
 
+    apikey_stack two {
+        auth     required    static  keys=%%DIR%%/static.keys from=x-app-key;
+        auth     optional    key     from=authorization;
+        account  required    rate    rate=2r/m;
+        session  required    identity owner=X-Owner id=X-Key-Id;
+    }
+
     apikey_stack open {
         auth     sufficient  anonymous owner=guest;
         auth     required    key;
@@ -101,6 +108,11 @@ $t->http(<<'EOF');
 
         location /open {
             apikey open;
+            proxy_pass http://127.0.0.1:%%ECHO%%;
+        }
+
+        location /two {
+            apikey two;
             proxy_pass http://127.0.0.1:%%ECHO%%;
         }
 
@@ -254,6 +266,25 @@ is_deeply([ seen($r, 'x-other') ], [ 'stays' ], 'identity, nothing else');
 
 $r = with($t->put_key(owner => 'alice'), '/v1/any', 'X-Team' => 'gold');
 is_deeply([ seen($r, 'x-team') ], [], 'identity, what is not there');
+
+# A key that was not proved is nobody's, whatever its id: neither is it told to
+# the upstream, nor does it have a rate of its own.
+
+for (1 .. 2) {
+    $r = with(make_key(), '/two', 'X-App-Key' => $static[0]);
+    is($r->status, 200, 'an unknown key beside');
+    is_deeply([ seen($r, 'x-key-id') ], [ 'static:two:1:1' ],
+        'an unknown key beside, the id');
+    is_deeply([ seen($r, 'x-owner') ], [ 'static' ],
+        'an unknown key beside, the owner');
+}
+
+denied(with(make_key(), '/two', 'X-App-Key' => $static[0]), 429,
+    'rate_limit_exceeded', 'an unknown key beside, the rate is one');
+is(with($alice, '/two', 'X-App-Key' => $static[1])->status, 200,
+    'a known key beside');
+is_deeply([ seen(with($alice, '/two', 'X-App-Key' => $static[1]),
+    'x-owner') ], [ 'static' ], 'a known key beside, the first says who');
 
 # A stack with every rule, each of which denies.
 

@@ -47,6 +47,8 @@ ak_anonymous_auth(ak_txn_t *t, const void *data, void *state)
 {
     const ak_anonymous_conf_t *conf = data;
 
+    ak_identity_t  who = { .source = AK_SOURCE_NONE };
+
     (void) state;
 
     /* other lines may have looked elsewhere, and have found something */
@@ -57,12 +59,10 @@ ak_anonymous_auth(ak_txn_t *t, const void *data, void *state)
         return AK_IGNORE;
     }
 
-    t->identified = true;
-    t->id = ak_anonymous_name;
-    t->owner = conf->owner;
-    t->name = ak_str(NULL, 0);
-    t->record = ak_str(NULL, 0);
-    t->source = AK_SOURCE_NONE;
+    who.id = ak_anonymous_name;
+    who.owner = conf->owner;
+
+    ak_txn_identify(t, &who);
 
     return AK_SUCCESS;
 }

@@ -98,13 +98,13 @@ ak_debug_auth(ak_txn_t *t, const void *data, void *state)
 {
     const ak_debug_conf_t *conf = data;
 
-    ak_reason_e  answer;
+    ak_reason_e    answer;
+    ak_identity_t  who = { .owner = conf->owner };
 
     answer = ak_debug_answer(t, conf, state, AK_GROUP_AUTH);
 
     if (answer == AK_SUCCESS) {
-        t->identified = true;
-        t->owner = conf->owner;
+        ak_txn_identify(t, &who);
     }
 
     return answer;

@@ -23,6 +23,11 @@ typedef struct {
 } ak_key_conf_t;
 
 
+typedef struct {
+    ak_str_t       id;         /* of the key that is asked for */
+} ak_key_state_t;
+
+
 static ak_rc_t
 ak_key_init(void *data, const ak_init_t *in)
 {
@@ -48,10 +53,13 @@ ak_key_strip(const void *data, ak_strip_t *strip)
 
 
 static ak_reason_e
-ak_key_judge(ak_txn_t *t)
+ak_key_judge(ak_txn_t *t, ak_str_t id)
 {
-    bool         found;
-    ak_record_t  rec;
+    bool           found;
+    ak_record_t    rec;
+    ak_identity_t  who;
+
+    ak_txn_suspect(t, id, t->answer.source);
 
     switch (t->answer.rc) {
 
@@ -89,17 +97,20 @@ ak_key_judge(ak_txn_t *t)
         return AK_EXPIRED;
     }
 
-    t->identified = true;
-    t->owner = rec.owner;
-    t->name = rec.name;
-    t->record = t->answer.value;
+    who.id = id;
+    who.owner = rec.owner;
+    who.name = rec.name;
+    who.record = t->answer.value;
+    who.source = t->answer.source;
+
+    ak_txn_identify(t, &who);
 
     return AK_SUCCESS;
 }
 
 
 static ak_reason_e
-ak_key_lookup(ak_txn_t *t, const ak_cred_t *cred)
+ak_key_lookup(ak_txn_t *t, const ak_cred_t *cred, ak_key_state_t *state)
 {
     uint8_t        *id;
     ak_str_t        part;
@@ -120,7 +131,7 @@ ak_key_lookup(ak_txn_t *t, const ak_cred_t *cred)
 
     if (form == AK_KEY_NATIVE) {
         memcpy(id, part.data, part.len);
-        t->id = ak_str(id, part.len);
+        state->id = ak_str(id, part.len);
 
     } else {
 
@@ -128,25 +139,25 @@ ak_key_lookup(ak_txn_t *t, const ak_cred_t *cred)
             return AK_UNKNOWN;
         }
 
-        t->id = ak_str(id, AK_KEY_FOREIGN_ID_LEN);
+        state->id = ak_str(id, AK_KEY_FOREIGN_ID_LEN);
     }
 
-    return ak_txn_ask(t, AK_NEED_RECORD, t->id, ak_str(NULL, 0));
+    ak_txn_suspect(t, state->id, AK_SOURCE_NONE);
+
+    return ak_txn_ask(t, AK_NEED_RECORD, state->id, ak_str(NULL, 0));
 }
 
 
 static ak_reason_e
-ak_key_auth(ak_txn_t *t, const void *data, void *state)
+ak_key_auth(ak_txn_t *t, const void *data, void *st)
 {
     const ak_key_conf_t *conf = data;
+    ak_key_state_t *state = st;
 
     const ak_cred_t  *cred;
 
-    (void) state;
-
     if (t->answered) {
-        t->source = t->answer.source;
-        return ak_key_judge(t);
+        return ak_key_judge(t, state->id);
     }
 
     cred = ak_txn_cred(t, &conf->carriers);
@@ -154,7 +165,7 @@ ak_key_auth(ak_txn_t *t, const void *data, void *state)
     switch (cred->kind) {
 
     case AK_CRED_KEY:
-        return ak_key_lookup(t, cred);
+        return ak_key_lookup(t, cred, state);
 
     case AK_CRED_MALFORMED:
         return AK_MALFORMED;
@@ -179,6 +190,7 @@ const ak_module_t  ak_mod_key = {
     .name = ak_string("key"),
     .about = "an API key that the store has a record of",
     .conf_size = sizeof(ak_key_conf_t),
+    .state_size = sizeof(ak_key_state_t),
     .args = ak_key_args,
     .init = ak_key_init,
     .strip = ak_key_strip,

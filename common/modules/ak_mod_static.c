@@ -25,12 +25,17 @@
  */
 
 #define AK_STATIC_MAX   65536  /* bytes of a list */
-#define AK_STATIC_ID    "static:"
+#define AK_STATIC_NAME_MAX  64         /* bytes of the stack's name */
+
+/* "static:STACK:LINE:N": no other line's, which would share its rate */
+
+#define AK_STATIC_ID      "static:%.*s:%u:%zu"
+#define AK_STATIC_ID_MAX  (sizeof("static:::") + AK_STATIC_NAME_MAX + 2 * 10)
 
 
 typedef struct {
     uint8_t           sum[AK_SHA256_LEN];
-    uint8_t           id[sizeof(AK_STATIC_ID) + 10];
+    uint8_t           id[AK_STATIC_ID_MAX];
     size_t            len;     /* of the id */
 } ak_static_key_t;
 
@@ -152,6 +157,14 @@ ak_static_count(ak_static_conf_t *conf, ak_str_t list, ak_diag_t *d)
                            AK_KEY_MIN, AK_KEY_MAX, entry.len);
         }
 
+        /* one that was taken out of the middle of a line must not be good */
+
+        if (entry.data[0] == '#') {
+            return ak_diag(d, "entry %zu of \"%.*s\" begins with \"#\", "
+                           "which makes a comment of whole lines only",
+                           conf->n, AK_FMT(conf->keys));
+        }
+
         if (!ak_str_visible(entry)) {
             return ak_diag(d, "entry %zu of \"%.*s\" holds what is no visible "
                            "ASCII character", conf->n, AK_FMT(conf->keys));
@@ -167,7 +180,8 @@ ak_static_count(ak_static_conf_t *conf, ak_str_t list, ak_diag_t *d)
 
 
 static ak_rc_t
-ak_static_hash(ak_static_conf_t *conf, ak_str_t list, ak_digest_t *digest)
+ak_static_hash(ak_static_conf_t *conf, ak_str_t list, const ak_init_t *in,
+    ak_digest_t *digest)
 {
     size_t            n;
     ak_str_t          entry;
@@ -178,7 +192,9 @@ ak_static_hash(ak_static_conf_t *conf, ak_str_t list, ak_digest_t *digest)
         key = &conf->list[n];
 
         key->len = (size_t) snprintf((char *) key->id, sizeof(key->id),
-                                     AK_STATIC_ID "%zu", n + 1);
+                                     AK_STATIC_ID, (int) in->stack.len,
+                                     (const char *) in->stack.data, in->line,
+                                     n + 1);
 
         if (ak_digest(digest, ak_str(conf->salt, AK_SALT_LEN), entry,
                       key->sum)
@@ -203,6 +219,11 @@ ak_static_read(ak_static_conf_t *conf, ak_str_t list, const ak_init_t *in)
         return AK_ERROR;
     }
 
+    if (in->stack.len > AK_STATIC_NAME_MAX) {
+        return ak_diag(in->d, "the name of the stack is longer than %d bytes",
+                       AK_STATIC_NAME_MAX);
+    }
+
     mem = &in->site->mem;
 
     conf->list = mem->alloc(mem->data, conf->n * sizeof(ak_static_key_t));
@@ -215,7 +236,8 @@ ak_static_read(ak_static_conf_t *conf, ak_str_t list, const ak_init_t *in)
     }
 
     digest = ak_digest_create();
-    rc = (digest == NULL) ? AK_ERROR : ak_static_hash(conf, list, digest);
+    rc = (digest == NULL) ? AK_ERROR : ak_static_hash(conf, list, in,
+                                                        digest);
     ak_digest_free(digest);
 
     if (rc != AK_OK) {
@@ -336,6 +358,7 @@ ak_static_judge(ak_txn_t *t, const ak_static_conf_t *conf, ak_str_t value)
 {
     size_t                  i;
     uint8_t                 sum[AK_SHA256_LEN];
+    ak_identity_t           who = { .source = AK_SOURCE_NONE };
     const ak_static_key_t  *key, *found;
 
     if (ak_digest(t->digest, ak_str(conf->salt, AK_SALT_LEN), value, sum)
@@ -357,12 +380,11 @@ ak_static_judge(ak_txn_t *t, const ak_static_conf_t *conf, ak_str_t value)
         return AK_UNKNOWN;
     }
 
-    t->identified = true;
-    t->id = ak_str(found->id, found->len);
-    t->owner = conf->owner;
-    t->name = ak_static_name;
-    t->record = ak_str(NULL, 0);
-    t->source = AK_SOURCE_NONE;
+    who.id = ak_str(found->id, found->len);
+    who.owner = conf->owner;
+    who.name = ak_static_name;
+
+    ak_txn_identify(t, &who);
 
     return AK_SUCCESS;
 }

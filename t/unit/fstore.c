@@ -375,6 +375,40 @@ test_many(void **state)
 }
 
 
+/* Short lines, which are damaged, do not cost those behind them. */
+
+static void
+test_short(void **state)
+{
+    char         *p, *text;
+    size_t        i;
+    ak_str_t      value;
+    ak_fstore_t  *f;
+
+    (void) state;
+
+    text = malloc(5000 * sizeof("{\"key\":\"a0000\"}\n")
+                  + sizeof(RECORD("last", "alice")));
+    assert_non_null(text);
+
+    for (i = 0, p = text; i < 5000; i++) {
+        p += sprintf(p, "{\"key\":\"a%zu\"}\n", i);
+    }
+
+    strcpy(p, RECORD("last", "alice"));
+
+    f = load(text);
+    free(text);
+
+    assert_int_equal(ak_fstore_count(f), 5001);
+    assert_int_equal(ak_fstore_record(f, S("last"), &value), AK_OK);
+    assert_int_equal(ak_fstore_record(f, S("a0"), &value), AK_ERROR);
+    assert_int_equal(ak_fstore_record(f, S("a4999"), &value), AK_ERROR);
+    assert_int_equal(ak_fstore_record(f, S("a5000"), &value), AK_NOT_FOUND);
+    (void) ak_fstore_free(f, 0);
+}
+
+
 static void
 test_changed(void **state)
 {
@@ -452,6 +486,7 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_tokens),
     cmocka_unit_test(test_long_line),
     cmocka_unit_test(test_many),
+    cmocka_unit_test(test_short),
     cmocka_unit_test(test_changed),
     cmocka_unit_test(test_refused)
 };

@@ -201,22 +201,54 @@ test_presented(void **state)
 }
 
 
+/* Asked again, it does not forget that a key came. */
+
 static void
-test_forgets(void **state)
+test_again(void **state)
+{
+    int            i;
+    bench_t        b;
+    unit_header_t  headers[] = { { "x-other", "sk-not-good" }, { NULL, NULL } };
+
+    (void) state;
+
+    begin(&b, "auth sufficient static keys=env:UNIT_KEYS from=x-other",
+          "auth required anonymous");
+
+    unit_txn(&b.t, &b.pool, headers, digest, NULL);
+
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(ak_stack_run(b.s, &b.t, AK_AUTH), AK_DENIED);
+        assert_int_equal(b.t.reason, AK_UNKNOWN);
+    }
+
+    end(&b);
+}
+
+
+/* The first that grants says who it is, and all of it. */
+
+static void
+test_after_another(void **state)
 {
     bench_t  b;
 
     (void) state;
 
-    begin(&b, "auth required debug again=1 owner=alice",
+    begin(&b, "auth required debug owner=alice", "auth required anonymous");
+
+    unit_txn(&b.t, &b.pool, NULL, digest, NULL);
+
+    assert_int_equal(ak_stack_run(b.s, &b.t, AK_AUTH), AK_OK);
+    assert_str(b.t.owner, "alice");
+    assert_str(b.t.id, "");
+
+    end(&b);
+
+    begin(&b, "auth [success=ignore] debug owner=alice",
           "auth required anonymous");
 
     unit_txn(&b.t, &b.pool, NULL, digest, NULL);
-    assert_int_equal(ak_stack_run(b.s, &b.t, AK_AUTH), AK_AGAIN);
-
-    b.t.need.type = AK_NEED_NONE;
-    b.t.answered = true;
-    b.t.id = S("an id");
     b.t.name = S("a name");
     b.t.record = S("a record");
     b.t.source = AK_SOURCE_STALE;
@@ -267,7 +299,8 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_nothing),
     cmocka_unit_test(test_credential),
     cmocka_unit_test(test_presented),
-    cmocka_unit_test(test_forgets),
+    cmocka_unit_test(test_again),
+    cmocka_unit_test(test_after_another),
     cmocka_unit_test(test_errors)
 };
 

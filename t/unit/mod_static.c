@@ -27,7 +27,7 @@
     "  #sk-taken-out-3\n"                                                     \
     ",,\n"                                                                    \
     JWT "\n"                                                                  \
-    "sk-the-fourth,#sk-the-fifth"
+    "sk-the-fourth,sk-the-fifth"
 
 
 typedef struct {
@@ -160,11 +160,11 @@ check_list(bench_t *b)
         const char   *id;
         ak_reason_e   reason;
     } cases[] = {
-        { "sk-the-first", "static:1", AK_SUCCESS },
-        { "sk-the-second", "static:2", AK_SUCCESS },
-        { JWT, "static:3", AK_SUCCESS },
-        { "sk-the-fourth", "static:4", AK_SUCCESS },
-        { "#sk-the-fifth", "static:5", AK_SUCCESS },
+        { "sk-the-first", "static:main:1:1", AK_SUCCESS },
+        { "sk-the-second", "static:main:1:2", AK_SUCCESS },
+        { JWT, "static:main:1:3", AK_SUCCESS },
+        { "sk-the-fourth", "static:main:1:4", AK_SUCCESS },
+        { "sk-the-fifth", "static:main:1:5", AK_SUCCESS },
         { "sk-taken-out-1", "", AK_UNKNOWN },
         { "sk-taken-out-2", "", AK_UNKNOWN },
         { "sk-taken-out-3", "", AK_UNKNOWN },
@@ -242,7 +242,7 @@ test_outcome(void **state)
     assert_int_equal(ask(&b, "sk-the-first"), AK_SUCCESS);
     assert_str(b.t.owner, "static");
     assert_str(b.t.name, "static");
-    assert_str(b.t.id, "static:1");
+    assert_str(b.t.id, "static:main:1:1");
     assert_str(b.t.module, "static");
     assert_int_equal(b.t.record.len, 0);
     assert_int_equal(b.t.source, AK_SOURCE_NONE);
@@ -290,7 +290,7 @@ test_after_key(void **state)
     b.t.name = S("not static");
 
     assert_int_equal(ak_stack_run(b.s, &b.t, AK_AUTH), AK_OK);
-    assert_str(b.t.id, "static:1");
+    assert_str(b.t.id, "static:main:2:1");
     assert_str(b.t.name, "static");
     assert_int_equal(b.t.record.len, 0);
     assert_int_equal(b.t.source, AK_SOURCE_NONE);
@@ -373,7 +373,7 @@ test_many(void **state)
 
     for (i = 1; i <= 2000; i++) {
         sprintf(value, "key-%05zu", i);
-        sprintf(id, "static:%zu", i);
+        sprintf(id, "static:main:1:%zu", i);
 
         assert_int_equal(ask(&b, value), AK_SUCCESS);
         assert_str(b.t.id, id);
@@ -405,7 +405,7 @@ test_lengths(void **state)
 
     assert_int_equal(ask(&b, "12345678"), AK_SUCCESS);
     assert_int_equal(ask(&b, text + 9), AK_SUCCESS);
-    assert_str(b.t.id, "static:2");
+    assert_str(b.t.id, "static:main:1:2");
 
     memset(text, 'k', sizeof(text));
     p = memcpy(text, "ey", 2);
@@ -477,6 +477,7 @@ test_entries(void **state)
         { " \n,, \r\n\t,", "there is no key", "" },
         { "# none\n#QwErTyUiOp", "there is no key", "QwErTyUiOp" },
         { "QwErTyU", "entry 1 ", "QwErTyU" },
+        { "sk-the-first, #QwErTyUiOp", "begins with \"#\"", "QwErTyUiOp" },
         { "sk-the-first\n# two\n,,sk-the-second,\nQwErTyU\n", "entry 3 ",
           "QwErTyU" },
         { "sk-the-first,QwEr TyUiOp", "entry 2 ", "QwEr TyUiOp" },
@@ -630,7 +631,7 @@ test_kept(void **state)
 
             /* that which holds the id of the second key is the list */
 
-            if (memmem(c->data, c->size, "static:2", 8) != NULL) {
+            if (memmem(c->data, c->size, "static:main:1:2", 15) != NULL) {
                 memcpy(sums[i], c->data, AK_SHA256_LEN);
             }
         }

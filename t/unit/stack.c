@@ -466,6 +466,61 @@ test_account_before_auth(void **state)
 }
 
 
+/* Who it is says the line that grants, and no other. */
+
+static void
+test_who(void **state)
+{
+    size_t   i, k;
+    bench_t  b;
+
+    static const struct {
+        const char  *lines[4];
+        const char  *owner;
+    } cases[] = {
+        { { "auth required debug owner=alice",
+            "auth required debug owner=bob" }, "alice" },
+
+        { { "auth optional debug owner=alice",
+            "auth sufficient debug owner=bob" }, "alice" },
+
+        { { "auth [success=ignore] debug owner=eve",
+            "auth required debug owner=alice" }, "alice" },
+
+        { { "auth [success=1] debug owner=eve",
+            "auth required debug owner=bob",
+            "auth required debug owner=alice" }, "alice" },
+
+        { { "auth required debug owner=eve",
+            "auth [success=reset] debug owner=mallory",
+            "auth required debug owner=alice" }, "alice" },
+
+        { { "auth required debug owner=eve",
+            "auth [default=reset] debug auth=unknown",
+            "auth required debug owner=alice" }, "alice" },
+
+        { { "auth optional debug auth=unknown owner=eve",
+            "auth required debug again=2 owner=alice",
+            "auth optional debug again=2 owner=bob" }, "alice" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < ak_nitems(cases); i++) {
+        begin(&b);
+
+        for (k = 0; k < 4 && cases[i].lines[k] != NULL; k++) {
+            add(&b, cases[i].lines[k]);
+        }
+
+        assert_int_equal(run(&b, AK_AUTH), AK_OK);
+        assert_true(b.t.identified);
+        assert_str(b.t.owner, cases[i].owner);
+        end(&b);
+    }
+}
+
+
 /* A transaction that is denied after all has nothing left of the grant. */
 
 static void
@@ -992,6 +1047,7 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_unasked),
     cmocka_unit_test(test_other_phase_while_suspended),
     cmocka_unit_test(test_account_before_auth),
+    cmocka_unit_test(test_who),
     cmocka_unit_test(test_denial_takes_back),
     cmocka_unit_test(test_phases_without_lines),
     cmocka_unit_test(test_end_keeps_outcome),

@@ -294,6 +294,12 @@ test_cookie(void **state)
     for (i = 0; i < ak_nitems(list); i++) {
         check_left(s, AK_CARRIER_COOKIE, list[i].cookie, list[i].left);
     }
+
+    /* names that would be others once they are decoded */
+
+    s = strip("cookie:a+b,cookie:a%41");
+    check_left(s, AK_CARRIER_COOKIE, "x=1; a+b=" KEY "; y=2", "x=1; y=2");
+    check_left(s, AK_CARRIER_COOKIE, "x=1; a%41=" KEY, "x=1");
 }
 
 
