@@ -130,7 +130,7 @@ static const char  ctl_help_key_import[] =
     "so that an import that was interrupted is just started again.  A bad row\n"
     "is told and skipped; then the exit status is 1.\n"
     "\n"
-    "  --format text    a key a line (default)\n"
+    "  --format text    a key a line (default); # begins a comment\n"
     "  --format csv     RFC 4180; the first row names the columns: key, and\n"
     "                   owner, name, expires, scopes, routes, ips, rate,\n"
     "                   meta.NAME\n"
@@ -677,9 +677,10 @@ ctl_run(ctl_t *ctl, int argc, char **argv)
 
         if (noun == NULL) {
             return ctl_usage(ctl, ctl->nwords == 0
-                             ? "a command is missing: init, key or upstream"
-                             : "there is no such command; there are init, key "
-                               "and upstream");
+                             ? "a command is missing: init, key, upstream or "
+                               "stack"
+                             : "there is no such command; there are init, "
+                               "key, upstream and stack");
         }
 
         return ctl_fail(CTL_USAGE, "%s \"apikeyctl %s --help\" shows the "

@@ -194,10 +194,8 @@ ctl_key_print_new(const ctl_t *ctl, const ctl_new_key_t *new)
 }
 
 
-/* A key that nobody has seen is of no use to anybody. */
-
 ctl_status_e
-ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new)
+ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new, const char *why)
 {
     int64_t       n;
     ak_str_t      argv[2];
@@ -209,12 +207,12 @@ ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new)
     status = ctl_store_remove(ctl, argv, 2, &n);
 
     if (status != CTL_DONE) {
-        return ctl_fail(CTL_REFUSED, "the new key %.*s was not printed and is "
-                        "in the store; delete it", AK_FMT(new->id));
+        return ctl_fail(CTL_REFUSED, "the new key %.*s %s and is in the "
+                        "store; delete it", AK_FMT(new->id), why);
     }
 
-    return ctl_fail(CTL_REFUSED, "the new key %.*s could not be printed and "
-                    "was deleted again; create another", AK_FMT(new->id));
+    return ctl_fail(CTL_REFUSED, "the new key %.*s %s and was deleted again; "
+                    "create another", AK_FMT(new->id), why);
 }
 
 
@@ -223,8 +221,13 @@ ctl_key_hand_out(ctl_t *ctl, const ctl_new_key_t *new)
 {
     ctl_key_print_new(ctl, new);
 
-    return (ctl_print_flush() == CTL_DONE) ? CTL_DONE
-                                           : ctl_key_take_back(ctl, new);
+    if (ctl_print_flush() == CTL_DONE) {
+        return CTL_DONE;
+    }
+
+    /* a key that nobody has seen is of no use to anybody */
+
+    return ctl_key_take_back(ctl, new, "could not be printed");
 }
 
 

@@ -274,6 +274,38 @@ ctl_file_load(ctl_t *ctl)
 }
 
 
+/*
+ * A link is another name of the store, and not the store: what it leads to is
+ * locked and replaced.
+ */
+
+static ctl_status_e
+ctl_file_resolve(ctl_t *ctl)
+{
+    char         *real;
+    ctl_file_t   *f;
+    struct stat   st;
+
+    f = ctl->file;
+
+    if (lstat(f->path, &st) == -1 || !S_ISLNK(st.st_mode)) {
+        return CTL_DONE;
+    }
+
+    real = realpath(f->path, NULL);
+
+    if (real == NULL) {
+        return ctl_file_failed(ctl, "is a link that cannot be followed");
+    }
+
+    ctl_free(f->path);
+    f->path = ctl_strdup(ak_cstr(real));
+    free(real);
+
+    return CTL_DONE;
+}
+
+
 ctl_status_e
 ctl_file_open(ctl_t *ctl)
 {
@@ -285,6 +317,10 @@ ctl_file_open(ctl_t *ctl)
     f->path = ctl_strdup(ctl->conf.path);
     f->lock = -1;
     ctl->file = f;
+
+    if (ctl_file_resolve(ctl) != CTL_DONE) {
+        return CTL_STORE;
+    }
 
     return ctl_file_load(ctl);
 }
@@ -320,6 +356,22 @@ ctl_file_close(ctl_t *ctl)
 }
 
 
+static char *
+ctl_file_beside(const ctl_file_t *f, const char *suffix)
+{
+    char    *path;
+    size_t   len;
+
+    len = strlen(f->path);
+    path = ctl_alloc(len + strlen(suffix) + 1);
+
+    memcpy(path, f->path, len);
+    strcpy(path + len, suffix);
+
+    return path;
+}
+
+
 /* Waits for its turn, and reads what is there then. */
 
 static ctl_status_e
@@ -329,10 +381,7 @@ ctl_file_begin(ctl_t *ctl)
     ctl_file_t  *f;
 
     f = ctl->file;
-
-    path = ctl_alloc(strlen(f->path) + sizeof(".lock"));
-    strcpy(path, f->path);
-    strcat(path, ".lock");
+    path = ctl_file_beside(f, ".lock");
 
     f->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     ctl_free(path);
@@ -377,23 +426,40 @@ ctl_file_write_all(int fd, ak_str_t text)
 }
 
 
-/* What the new file is to be: the old one's mode, and who may read it. */
+/*
+ * What the new file is to be: the old one's mode, and whose it is, since that
+ * says whether nginx may read it.
+ */
 
 static ctl_status_e
-ctl_file_adopt(const ctl_file_t *f, int fd)
+ctl_file_adopt(ctl_t *ctl, int fd)
 {
-    if (!f->there) {
-        return (fchmod(fd, CTL_FILE_MODE) == 0) ? CTL_DONE : CTL_STORE;
+    mode_t       mode;
+    ctl_file_t  *f;
+    struct stat  st;
+
+    f = ctl->file;
+    mode = f->there ? f->st.st_mode & 07777 : CTL_FILE_MODE;
+
+    if (fstat(fd, &st) == -1) {
+        return ctl_file_failed(ctl, "cannot be written; it is as it was");
     }
 
-    if ((f->st.st_uid != geteuid() || f->st.st_gid != getegid())
-        && fchown(fd, f->st.st_uid, f->st.st_gid) == -1
-        && fchown(fd, (uid_t) -1, f->st.st_gid) == -1)
+    if (f->there
+        && (f->st.st_uid != st.st_uid || f->st.st_gid != st.st_gid)
+        && fchown(fd, f->st.st_uid, f->st.st_gid) == -1)
     {
-        return CTL_STORE;
+        return ctl_fail(CTL_STORE, "the store %s belongs to the user %u and "
+                        "the group %u, which you cannot give it; run this as "
+                        "root or as that user; it is as it was", f->path,
+                        (unsigned) f->st.st_uid, (unsigned) f->st.st_gid);
     }
 
-    return (fchmod(fd, f->st.st_mode & 07777) == 0) ? CTL_DONE : CTL_STORE;
+    if (fchmod(fd, mode) == -1) {
+        return ctl_file_failed(ctl, "cannot be written; it is as it was");
+    }
+
+    return CTL_DONE;
 }
 
 
@@ -477,47 +543,64 @@ ctl_file_sync_folder(const char *path)
 }
 
 
+static ctl_status_e
+ctl_file_write(ctl_t *ctl, int fd, const char *temp)
+{
+    ctl_file_t  *f;
+
+    f = ctl->file;
+
+    if (ctl_file_adopt(ctl, fd) != CTL_DONE) {
+        return CTL_STORE;
+    }
+
+    if (ctl_file_put_lines(f, fd) != CTL_DONE
+        || fsync(fd) == -1
+        || rename(temp, f->path) == -1)
+    {
+        return ctl_file_failed(ctl, "cannot be written; it is as it was");
+    }
+
+    return CTL_DONE;
+}
+
+
 /* The new file in the place of the old one, or nothing. */
 
 static ctl_status_e
 ctl_file_commit(ctl_t *ctl)
 {
-    int          fd, err;
-    char        *temp;
-    ctl_file_t  *f;
+    int           fd;
+    char         *temp;
+    ctl_status_e  status;
 
-    f = ctl->file;
+    temp = ctl_file_beside(ctl->file, ".new");
 
-    temp = ctl_alloc(strlen(f->path) + sizeof(".XXXXXX"));
-    strcpy(temp, f->path);
-    strcat(temp, ".XXXXXX");
+    /* what somebody who was killed left: the lock says that nobody else is */
 
-    fd = mkostemp(temp, O_CLOEXEC);
+    (void) unlink(temp);
+
+    fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd == -1) {
         ctl_free(temp);
         return ctl_file_failed(ctl, "cannot be written beside");
     }
 
-    if (ctl_file_adopt(f, fd) != CTL_DONE
-        || ctl_file_put_lines(f, fd) != CTL_DONE
-        || fsync(fd) == -1
-        || rename(temp, f->path) == -1)
-    {
-        err = errno;
-        (void) unlink(temp);
-        close(fd);
-        ctl_free(temp);
+    status = ctl_file_write(ctl, fd, temp);
 
-        errno = err;
-        return ctl_file_failed(ctl, "cannot be written; it is as it was");
+    if (status != CTL_DONE) {
+        (void) unlink(temp);
     }
 
     close(fd);
     ctl_free(temp);
-    ctl_file_sync_folder(f->path);
 
-    return CTL_DONE;
+    if (status == CTL_DONE) {
+        ctl_file_sync_folder(ctl->file->path);
+    }
+
+    return status;
 }
 
 
@@ -655,10 +738,10 @@ ctl_file_fetch(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
 }
 
 
-/* Sets or removes a field of a parsed line; whether it was there before. */
+/* The place of a field in a parsed line, which may be behind the last. */
 
-static bool
-ctl_file_field(ak_fline_t *line, ak_str_t name, const ak_str_t *value)
+static size_t
+ctl_file_field(const ak_fline_t *line, ak_str_t name)
 {
     size_t  i;
 
@@ -668,24 +751,49 @@ ctl_file_field(ak_fline_t *line, ak_str_t name, const ak_str_t *value)
         }
     }
 
-    if (i < line->n && value == NULL) {
-        line->n--;
-        memmove(&line->fields[i], &line->fields[i + 1],
-                (line->n - i) * sizeof(ak_field_t));
-        return true;
+    return i;
+}
+
+
+/* False: there is no room for it. */
+
+static bool
+ctl_file_set(ak_fline_t *line, ak_str_t name, ak_str_t value)
+{
+    size_t  i;
+
+    i = ctl_file_field(line, name);
+
+    if (i == AK_FLINE_FIELDS_MAX) {
+        return false;
     }
 
-    if (value != NULL && i < AK_FLINE_FIELDS_MAX) {
-        line->fields[i].name = name;
-        line->fields[i].value = *value;
+    line->n += (i == line->n);
+    line->fields[i].name = name;
+    line->fields[i].value = value;
 
-        if (i == line->n) {
-            line->n++;
-            return false;
-        }
+    return true;
+}
+
+
+/* False: it is not there. */
+
+static bool
+ctl_file_unset(ak_fline_t *line, ak_str_t name)
+{
+    size_t  i;
+
+    i = ctl_file_field(line, name);
+
+    if (i == line->n) {
+        return false;
     }
 
-    return i < line->n;
+    line->n--;
+    memmove(&line->fields[i], &line->fields[i + 1],
+            (line->n - i) * sizeof(ak_field_t));
+
+    return true;
 }
 
 
@@ -818,13 +926,18 @@ ctl_file_apply(ctl_t *ctl, const ak_str_t *argv, size_t argc, int64_t *n)
     if (ak_str_eq(argv[0], ak_literal("HDEL"))) {
 
         for (i = 2; i < argc; i++) {
-            *n += ctl_file_field(&parsed, argv[i], NULL);
+            *n += ctl_file_unset(&parsed, argv[i]);
         }
 
     } else {
 
-        for (i = 2; i + 1 < argc; i += 2) {
-            (void) ctl_file_field(&parsed, argv[i], &argv[i + 1]);
+        for (i = 2; i + 1 < argc && status == CTL_DONE; i += 2) {
+            if (!ctl_file_set(&parsed, argv[i], argv[i + 1])) {
+                status = ctl_fail(CTL_REFUSED, "the line of the store %s "
+                                  "would have more than %d members; nothing "
+                                  "was changed", ctl->file->path,
+                                  AK_FLINE_FIELDS_MAX);
+            }
         }
     }
 

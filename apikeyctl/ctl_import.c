@@ -49,6 +49,9 @@ typedef struct {
 } ctl_import_t;
 
 
+static const ak_str_t  ctl_expires = ak_string("expires");
+static const ak_str_t  ctl_meta = ak_string("meta.");
+
 static const char *const  ctl_import_forms[] = {
     [CTL_ROWS_TEXT] = "text",
     [CTL_ROWS_CSV] = "csv",
@@ -118,9 +121,10 @@ ctl_import_bad(ctl_import_t *im, unsigned number, const char *why)
 }
 
 
-static ak_rc_t
-ctl_import_field(ctl_import_t *im, const ak_field_t *f, ak_str_t *key,
-    ak_record_t *rec, ak_diag_t *d)
+/* Where a column goes; NULL: nowhere as it is, or there is no such one. */
+
+static ak_str_t *
+ctl_import_place(ak_record_t *rec, ak_str_t *key, ak_str_t name)
 {
     size_t  i;
     struct {
@@ -136,27 +140,95 @@ ctl_import_field(ctl_import_t *im, const ak_field_t *f, ak_str_t *key,
         { ak_string("rate"), &rec->rate }
     };
 
+    for (i = 0; i < ak_nitems(texts); i++) {
+        if (ak_str_eq(name, texts[i].name)) {
+            return texts[i].value;
+        }
+    }
+
+    return NULL;
+}
+
+
+static bool
+ctl_import_known(ak_str_t name)
+{
+    ak_str_t     key;
+    ak_record_t  rec;
+
+    return ctl_import_place(&rec, &key, name) != NULL
+           || ak_str_eq(name, ctl_expires)
+           || ak_str_starts(name, ctl_meta);
+}
+
+
+static bool
+ctl_import_utf8(ak_str_t s)
+{
+    bool     valid;
+    json_t  *text;
+
+    text = json_stringn(s.len == 0 ? "" : (const char *) s.data, s.len);
+    valid = (text != NULL);
+    json_decref(text);
+
+    return valid;
+}
+
+
+/*
+ * Columns are told by their number: their values, and the names in what lacks
+ * its header, may be keys.
+ */
+
+static ak_rc_t
+ctl_import_field(ctl_import_t *im, const ctl_row_t *row, size_t n,
+    ak_str_t *key, ak_record_t *rec, ak_diag_t *d)
+{
+    ak_str_t           name, *place;
+    const ak_field_t  *f;
+
+    f = &row->fields[n++];
+
+    if (!ctl_import_known(f->name)) {
+        return ak_diag(d, "the name of its member %zu is none that is known",
+                       n);
+    }
+
     if (f->value.len == 0) {
         return AK_OK;
     }
 
-    for (i = 0; i < ak_nitems(texts); i++) {
-        if (ak_str_eq(f->name, texts[i].name)) {
-            *texts[i].value = f->value;
-            return AK_OK;
+    if (!ctl_import_utf8(f->name) || !ctl_import_utf8(f->value)) {
+        return ak_diag(d, "its value %zu is no UTF-8", n);
+    }
+
+    place = ctl_import_place(rec, key, f->name);
+
+    if (place != NULL) {
+        *place = f->value;
+        return AK_OK;
+    }
+
+    if (ak_str_eq(f->name, ctl_expires)) {
+
+        if (ak_time_point(f->value, im->now, &rec->expires, NULL) != AK_OK) {
+            return ak_diag(d, "its value %zu, when it expires, is no time",
+                           n);
         }
+
+        return AK_OK;
     }
 
-    if (ak_str_eq(f->name, ak_literal("expires"))) {
-        return ak_time_point(f->value, im->now, &rec->expires, d);
+    name = ak_str(f->name.data + ctl_meta.len, f->name.len - ctl_meta.len);
+
+    if (ctl_limits_meta(rec, name, f->value, NULL) != AK_OK) {
+        return ak_diag(d, "its value %zu, of meta, has no valid name, is "
+                       "longer than %d bytes, has a control character, is "
+                       "there twice or is one too many", n, CTL_META_MAX);
     }
 
-    if (ak_str_starts(f->name, ak_literal("meta."))) {
-        return ctl_limits_meta(rec, ak_str(f->name.data + 5, f->name.len - 5),
-                               f->value, d);
-    }
-
-    return ak_diag(d, "there is no column \"%.*s\"", AK_FMT(f->name));
+    return AK_OK;
 }
 
 
@@ -206,7 +278,6 @@ ctl_import_hash(ctl_import_t *im, ak_str_t key, ak_record_t *rec,
 static ak_rc_t
 ctl_import_check(const ak_record_t *rec, ak_diag_t *d)
 {
-    json_t  *text;
     size_t   i;
 
     const ak_str_t  *names[] = { &rec->owner, &rec->name };
@@ -216,10 +287,7 @@ ctl_import_check(const ak_record_t *rec, ak_diag_t *d)
     }
 
     for (i = 0; i < 2 && names[i]->len != 0; i++) {
-        text = json_stringn((const char *) names[i]->data, names[i]->len);
-        json_decref(text);
-
-        if (text == NULL || !ak_name_valid(*names[i])) {
+        if (!ctl_import_utf8(*names[i]) || !ak_name_valid(*names[i])) {
             return ak_diag(d, "its owner or name is not 1 to %d bytes of "
                            "UTF-8 without control characters", AK_NAME_MAX);
         }
@@ -229,7 +297,23 @@ ctl_import_check(const ak_record_t *rec, ak_diag_t *d)
         return ak_diag(d, "\"*\" is no owner");
     }
 
-    return ctl_limits_check(rec, d);
+    switch (ctl_limits_check(rec, NULL)) {
+
+    case CTL_LIMIT_NONE:
+        return AK_OK;
+
+    case CTL_LIMIT_SCOPES:
+        return ak_diag(d, "its scopes are no list of scopes");
+
+    case CTL_LIMIT_ROUTES:
+        return ak_diag(d, "its routes are no list of routes");
+
+    case CTL_LIMIT_IPS:
+        return ak_diag(d, "its ips are no list of networks");
+
+    default:
+        return ak_diag(d, "its rate is none");
+    }
 }
 
 
@@ -344,7 +428,7 @@ ctl_import_row(ctl_import_t *im, const ctl_row_t *row, ak_diag_t *d)
     rec.expires = im->expires;
 
     for (i = 0; i < row->n; i++) {
-        if (ctl_import_field(im, &row->fields[i], &key, &rec, d) != AK_OK) {
+        if (ctl_import_field(im, row, i, &key, &rec, d) != AK_OK) {
             return AK_ERROR;
         }
     }
@@ -357,6 +441,10 @@ ctl_import_row(ctl_import_t *im, const ctl_row_t *row, ak_diag_t *d)
         || ctl_import_hash(im, key, &rec, buf, &id, d) != AK_OK)
     {
         return AK_ERROR;
+    }
+
+    if (!ctl_limits_fit(&rec)) {
+        return ak_diag(d, "it is too large for a record");
     }
 
     if (ak_store_record_key(&im->ctl->conf, id, name, &place) != AK_OK) {
@@ -527,7 +615,7 @@ ctl_key_import(ctl_t *ctl)
 
     im.size = ctl_store_batch(ctl);
     im.entries = ctl_alloc(im.size * sizeof(ctl_entry_t));
-    im.rows = ctl_rows_open(form);
+    im.rows = ctl_rows_open(form, ctl_import_known);
 
     status = ctl_import_rows(&im);
     ctl_import_bar(&im, true);

@@ -39,9 +39,26 @@ ctl_status_e ctl_key_not_found(ak_str_t id);
 ak_rc_t ctl_key_read(const ak_reply_t *reply, ak_record_t *rec, ak_diag_t *d);
 
 
-/* What limits a key (ctl_limits.c): whether the fields say what they should. */
+/*
+ * What limits a key (ctl_limits.c): which field does not say what it should;
+ * the diagnostic quotes it.
+ */
 
-ak_rc_t ctl_limits_check(const ak_record_t *rec, ak_diag_t *d);
+typedef enum {
+    CTL_LIMIT_NONE = 0,
+    CTL_LIMIT_SCOPES,
+    CTL_LIMIT_ROUTES,
+    CTL_LIMIT_IPS,
+    CTL_LIMIT_RATE
+} ctl_limit_e;
+
+#define CTL_META_MAX  1024             /* bytes of a value */
+
+ctl_limit_e ctl_limits_check(const ak_record_t *rec, ak_diag_t *d);
+
+/* Whether nginx can keep the record. */
+
+bool ctl_limits_fit(const ak_record_t *rec);
 
 /* Those of the command line into a record; *text is to be freed with it. */
 
@@ -78,7 +95,11 @@ ctl_status_e ctl_key_write(ctl_t *ctl, ctl_new_key_t *new);
 /* Prints it, once; where that cannot be done, deletes its record again. */
 
 ctl_status_e ctl_key_hand_out(ctl_t *ctl, const ctl_new_key_t *new);
-ctl_status_e ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new);
+
+/* Deletes its record again, and tells why. */
+
+ctl_status_e ctl_key_take_back(ctl_t *ctl, const ctl_new_key_t *new,
+    const char *why);
 
 
 #endif /* _CTL_KEY_H_INCLUDED_ */

@@ -9,23 +9,43 @@
 #include "ctl_key.h"
 
 
-#define CTL_META_MAX  1024             /* bytes of a value */
-
-
-ak_rc_t
+ctl_limit_e
 ctl_limits_check(const ak_record_t *rec, ak_diag_t *d)
 {
     ak_rate_t  rate;
 
-    if ((rec->scopes.len != 0 && ak_scopes_check(rec->scopes, d) != AK_OK)
-        || (rec->routes.len != 0 && ak_routes_check(rec->routes, d) != AK_OK)
-        || (rec->ips.len != 0 && ak_cidrs_check(rec->ips, d) != AK_OK)
-        || (rec->rate.len != 0 && ak_rate_parse(rec->rate, &rate, d) != AK_OK))
-    {
-        return AK_ERROR;
+    if (rec->scopes.len != 0 && ak_scopes_check(rec->scopes, d) != AK_OK) {
+        return CTL_LIMIT_SCOPES;
     }
 
-    return AK_OK;
+    if (rec->routes.len != 0 && ak_routes_check(rec->routes, d) != AK_OK) {
+        return CTL_LIMIT_ROUTES;
+    }
+
+    if (rec->ips.len != 0 && ak_cidrs_check(rec->ips, d) != AK_OK) {
+        return CTL_LIMIT_IPS;
+    }
+
+    if (rec->rate.len != 0 && ak_rate_parse(rec->rate, &rate, d) != AK_OK) {
+        return CTL_LIMIT_RATE;
+    }
+
+    return CTL_LIMIT_NONE;
+}
+
+
+bool
+ctl_limits_fit(const ak_record_t *rec)
+{
+    bool      fits;
+    size_t    len;
+    uint8_t  *packed;
+
+    packed = ctl_alloc(AK_VALUE_MAX);
+    fits = (ak_record_pack(rec, packed, &len) == AK_OK);
+    ctl_free(packed);
+
+    return fits;
 }
 
 
@@ -143,7 +163,7 @@ ctl_limits_read(const ctl_t *ctl, ak_record_t *rec, char **text)
     rec->ips = ctl_limits_join(&ctl->ips, &p);
     rec->rate = ak_cstr(ctl->rate);
 
-    if (ctl_limits_check(rec, &d) != AK_OK) {
+    if (ctl_limits_check(rec, &d) != CTL_LIMIT_NONE) {
         return ctl_usage(ctl, "%s", d.text);
     }
 
@@ -160,6 +180,10 @@ ctl_limits_read(const ctl_t *ctl, ak_record_t *rec, char **text)
         if (ctl_limits_meta(rec, name, ak_cstr(eq + 1), &d) != AK_OK) {
             return ctl_usage(ctl, "%s", d.text);
         }
+    }
+
+    if (!ctl_limits_fit(rec)) {
+        return ctl_usage(ctl, "all this is too large for a record");
     }
 
     return CTL_DONE;

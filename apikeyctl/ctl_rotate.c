@@ -16,8 +16,8 @@
 
 
 /*
- * The successor is written first and the old key is ended then: whatever
- * happens between, there is a key that works.
+ * The successor is written and printed before the old key is ended: whatever
+ * happens between, there is a key that works and that somebody has.
  */
 
 typedef struct {
@@ -125,7 +125,7 @@ ctl_rotate_grace(const ctl_t *ctl, ctl_rotate_t *r)
 }
 
 
-/* What the new key takes over: all but its secret, its age and its end. */
+/* What the new key takes over: all but its secret and its age. */
 
 static ctl_status_e
 ctl_rotate_make(ctl_t *ctl, ctl_rotate_t *r, const ak_reply_t *reply,
@@ -157,8 +157,19 @@ ctl_rotate_end_old(ctl_t *ctl, ctl_rotate_t *r, const ctl_new_key_t *new)
 
     status = ctl_store_change(ctl, r->place, ctl_rotate_decide, r);
 
+    if (status == CTL_REFUSED && !ctl->unsure) {
+
+        /* somebody else was faster, and has made another successor */
+
+        return ctl_key_take_back(ctl, new, "could not take the place of the "
+                                 "old one");
+    }
+
     if (status != CTL_DONE) {
-        (void) ctl_key_take_back(ctl, new);
+        return ctl_fail(status, "the new key %.*s is made and works; whether "
+                        "the old one, %.*s, is ended, is to be seen with "
+                        "\"apikeyctl key show\"", AK_FMT(new->id),
+                        AK_FMT(r->id));
     }
 
     return status;
@@ -205,11 +216,11 @@ ctl_key_rotate(ctl_t *ctl)
     }
 
     if (status == CTL_DONE) {
-        status = ctl_rotate_end_old(ctl, &r, &new);
+        status = ctl_key_hand_out(ctl, &new);
     }
 
     if (status == CTL_DONE) {
-        status = ctl_key_hand_out(ctl, &new);
+        status = ctl_rotate_end_old(ctl, &r, &new);
     }
 
     ctl_reply_free(reply);

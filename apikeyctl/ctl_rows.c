@@ -17,6 +17,7 @@
 
 struct ctl_rows_s {
     ctl_rows_e   form;
+    bool       (*known)(ak_str_t name);
 
     uint8_t      buf[CTL_ROWS_BUFFER];
     size_t       pos;
@@ -43,7 +44,7 @@ struct ctl_rows_s {
 
 
 ctl_rows_t *
-ctl_rows_open(ctl_rows_e form)
+ctl_rows_open(ctl_rows_e form, bool (*known)(ak_str_t name))
 {
     ctl_rows_t   *rows;
     struct stat   st;
@@ -52,6 +53,7 @@ ctl_rows_open(ctl_rows_e form)
     memset(rows, 0, sizeof(ctl_rows_t));
 
     rows->form = form;
+    rows->known = known;
 
     if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode)) {
         rows->all = (uint64_t) st.st_size;
@@ -83,9 +85,10 @@ ctl_rows_progress(const ctl_rows_t *rows, uint64_t *done, uint64_t *all)
 static int
 ctl_rows_byte(ctl_rows_t *rows)
 {
-    ssize_t  n;
+    ssize_t            n;
+    static const char  bom[] = { '\xef', '\xbb', '\xbf' };
 
-    if (rows->pos == rows->last) {
+    while (rows->pos == rows->last) {
 
         if (rows->end) {
             return -1;
@@ -103,6 +106,15 @@ ctl_rows_byte(ctl_rows_t *rows)
 
         rows->pos = 0;
         rows->last = (size_t) n;
+
+        /* some programs begin a file with U+FEFF */
+
+        if (rows->done == 0 && rows->last >= sizeof(bom)
+            && memcmp(rows->buf, bom, sizeof(bom)) == 0)
+        {
+            rows->pos = sizeof(bom);
+        }
+
         rows->done += (uint64_t) n;
     }
 
@@ -204,7 +216,10 @@ ctl_rows_next_text(ctl_rows_t *rows, ctl_row_t *row, ak_diag_t *d)
         row->fields[0].value = ctl_rows_trimmed(rows);
         row->n = 1;
 
-    } while (row->fields[0].value.len == 0);
+        /* a key that was taken out must not come in by this way */
+
+    } while (row->fields[0].value.len == 0
+             || row->fields[0].value.data[0] == '#');
 
     return AK_OK;
 }
@@ -339,7 +354,11 @@ ctl_rows_record(ctl_rows_t *rows, ak_diag_t *d)
         }
 
         if (ch == '\r') {
-            continue;
+
+            /* a part of the end of a line, or nothing that belongs here */
+
+            ch = ctl_rows_byte(rows);
+            bad |= (ch != '\n' && ch != -1);
         }
 
         if (ch == ',' || ch == '\n' || ch == -1) {
@@ -367,7 +386,7 @@ ctl_rows_record(ctl_rows_t *rows, ak_diag_t *d)
     }
 
     if (bad) {
-        return ak_diag(d, "its quotes are not those of RFC 4180");
+        return ak_diag(d, "its quotes or ends are not those of RFC 4180");
     }
 
     if (rows->ncells > CTL_ROW_FIELDS) {
@@ -376,6 +395,9 @@ ctl_rows_record(ctl_rows_t *rows, ak_diag_t *d)
 
     return ctl_rows_checked(rows, d);
 }
+
+
+static ak_rc_t ctl_rows_names(const ctl_rows_t *rows, ak_diag_t *d);
 
 
 /* The first record names the columns. */
@@ -404,6 +426,45 @@ ctl_rows_header(ctl_rows_t *rows, ak_diag_t *d)
     for (i = 0; i < rows->ncells; i++) {
         rows->names[i] = ak_str(rows->header + rows->cells[i],
                                 rows->cells[i + 1] - rows->cells[i]);
+    }
+
+    return ctl_rows_names(rows, d);
+}
+
+
+/* A name is not shown: where there is no header it is a key. */
+
+static ak_rc_t
+ctl_rows_names(const ctl_rows_t *rows, ak_diag_t *d)
+{
+    bool    key;
+    size_t  i, k;
+
+    key = false;
+
+    for (i = 0; i < rows->nnames; i++) {
+
+        key |= ak_str_eq(rows->names[i], ak_literal("key"));
+
+        if (!rows->known(rows->names[i])) {
+            ak_diag(d, "the first row must name the columns: that of column "
+                    "%zu is no name of one; nothing was imported", i + 1);
+            return AK_UNAVAILABLE;
+        }
+
+        for (k = 0; k < i; k++) {
+            if (ak_str_eq(rows->names[i], rows->names[k])) {
+                ak_diag(d, "columns %zu and %zu have the same name; nothing "
+                        "was imported", k + 1, i + 1);
+                return AK_UNAVAILABLE;
+            }
+        }
+    }
+
+    if (!key) {
+        ak_diag(d, "the first row must name the columns: there is none with "
+                "the name \"key\"; nothing was imported");
+        return AK_UNAVAILABLE;
     }
 
     return AK_OK;

@@ -36,7 +36,9 @@ typedef struct {
 } ctl_row_t;
 
 
-ctl_rows_t *ctl_rows_open(ctl_rows_e form);
+/* known() says whether a name in the header of CSV is that of a column. */
+
+ctl_rows_t *ctl_rows_open(ctl_rows_e form, bool (*known)(ak_str_t name));
 void ctl_rows_close(ctl_rows_t *rows);
 
 /*

@@ -124,6 +124,78 @@ SKIP: {
     is(slurp($path), $before, 'a folder that cannot be written, as it was');
 }
 
+# A link is followed: what it leads to is changed, and the link stays.
+
+mkdir "$dir/real";
+rename $path, "$dir/real/store" or die "rename: $!\n";
+symlink 'real/store', $path or die "symlink: $!\n";
+
+$key = ctl_json(['key', 'create', '--owner', 'link']);
+is(ctl(['key', 'revoke', $key->{id}])->{status}, 0, 'a link, revoke');
+ok(-l $path, 'a link stays one');
+like(slurp("$dir/real/store"), qr/"$key->{id}".*"revoked"/,
+    'a link, what it leads to is changed');
+ok(-e "$dir/real/store.lock" && !-e "$path.lock.new", 'a link, the lock');
+
+unlink $path;
+symlink 'real/none', $path;
+$r = ctl(['key', 'create', '--owner', 'link']);
+is($r->{status}, 3, 'a link to nothing');
+unlink $path;
+rename "$dir/real/store", $path or die "rename: $!\n";
+
+# What somebody who was killed left behind is in nobody's way.
+
+open my $left, '>', "$path.new" or die "$path.new: $!\n";
+close $left;
+is(ctl(['key', 'create', '--owner', 'bob'])->{status}, 0, 'a left-over');
+ok(!-e "$path.new", 'a left-over is gone');
+
+# Whose it is stays, or nothing is done.
+
+SKIP: {
+    skip 'only root can give files away', 7 if $> != 0;
+
+    my $group = getgrnam('nogroup') // 65534;
+    my $user = getpwnam('nobody') // 65534;
+
+    chown 0, $group, "$dir";
+    chmod 02775, "$dir";
+    chown $user, 0, $path;
+    ctl(['key', 'create', '--owner', 'bob']);
+    is_deeply([ (stat $path)[4, 5] ], [ $user, 0 ], 'the owner and group stay');
+
+    chown 0, 0, $path;
+    chmod 0644, $path;
+    chmod 02777, "$dir";
+    unlink "$path.lock";
+    $before = slurp($path);
+
+    my $pid = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        $) = "$group $group";
+        $( = $group;
+        POSIX::setuid($user);
+        open STDOUT, '>', '/dev/null';
+        open STDERR, '>', "$dir/err";
+        exec ctl_program(), 'key', 'create', '--owner', 'bob'
+            or POSIX::_exit(127);
+    }
+
+    waitpid $pid, 0;
+    is($? >> 8, 3, 'somebody else');
+    like(slurp("$dir/err"), qr/belongs to .*run this as root/,
+        'somebody else, what to do');
+    is(slurp($path), $before, 'somebody else, nothing is changed');
+    is_deeply([ (stat $path)[4, 5] ], [ 0, 0 ], 'somebody else, whose it is');
+    ok(!-e "$path.new", 'somebody else, nothing is left');
+    unlink "$path.lock";
+    is(ctl(['key', 'create', '--owner', 'bob'])->{status}, 0, 'root again');
+    chmod 0700, "$dir";
+}
+
 SKIP: {
     skip 'no /dev/full', 2 unless -e '/dev/full';
 

@@ -139,8 +139,57 @@ for my $store (@stores) {
 
     $r = import_rows("key,colour\nabcdefgh1,red\n", '--format', 'csv',
         '--owner', 'a');
-    counts($r, 0, 0, 1, "$kind, csv, an unknown column");
-    like($r->{err}, qr/colour/, "$kind, csv, which one");
+    is($r->{status}, 1, "$kind, csv, an unknown column");
+    like($r->{err}, qr/column 2 /, "$kind, csv, which one");
+
+    # Whatever is wrong with the columns, no value of theirs is shown: keys
+    # stand where there is no header, or where cells are shifted.
+
+    for (["$foreign[0],alice\n$foreign[1],bob\n", 'no header'],
+        ["owner,name\nalice,$foreign[0]\n", 'no key column'],
+        ["key,owner,owner\n$foreign[0],a,b\n", 'a column twice'],
+        ["key,owner,ips\nalice-0001,x,$foreign[0]\n", 'shifted to ips'],
+        ["key,owner,routes\nalice-0001,x,$foreign[0]\n", 'shifted to routes'],
+        ["key,owner,rate\nalice-0001,x,$foreign[0]\n", 'shifted to rate'],
+        ["key,owner,scopes\nalice-0001,x,\"$foreign[0]\"\"\"\n", 'to scopes'],
+        ["key,owner,expires\nalice-0001,x,$foreign[0]\n", 'to expires'],
+        ["key,owner,meta.x\nalice-0001,x,$foreign[0]\001\n", 'to meta'],
+        ["key,owner\rx\n$foreign[0],a\n", 'a lone CR in the header'],
+        ["key,owner\n$foreign[0]\rx,a\n", 'a lone CR'])
+    {
+        my ($text, $name) = @$_;
+
+        $r = import_rows($text, '--format', 'csv');
+        is($r->{status}, 1, "$kind, csv, $name");
+        unlike("$r->{out}$r->{err}", qr/\Q$foreign[0]\E|\Q$foreign[1]\E/,
+            "$kind, csv, $name, no key is shown");
+    }
+
+    $r = import_rows(qq({"$foreign[0]":"alice"}\n)
+        . qq({"key":"alice-0001","owner":"a","meta.$foreign[0]\\u0001":"b"}\n),
+        '--format', 'json');
+    is($r->{status}, 1, "$kind, json, keys for names");
+    unlike("$r->{out}$r->{err}", qr/\Q$foreign[0]\E/,
+        "$kind, json, keys for names, not shown");
+
+    $r = import_rows("\xef\xbb\xbfkey,owner\r\nbom-key-0001,a\r\n",
+        '--format', 'csv');
+    counts($r, 1, 0, 0, "$kind, csv, a byte order mark");
+
+    # One bad row costs itself alone.
+
+    $r = import_rows("key,owner,routes\nutf-key-0001,a,/a\n"
+        . "utf-key-0002,a,/caf\xe9\nutf-key-0003,a,/b\nutf-key-0004,a,"
+        . '"' . join(',', map { "/$_" . 'x' x 200 } 1 .. 100) . qq("\n),
+        '--format', 'csv');
+    counts($r, 2, 0, 2, "$kind, csv, no UTF-8, and too much");
+    like($r->{err}, qr/row 3 .*UTF-8/, "$kind, csv, no UTF-8, which row");
+    like($r->{err}, qr/row 5 .*too large/, "$kind, csv, too much, which row");
+
+    $r = import_rows("# a note\n#taken-out-key-1\n com-key-0001 \n",
+        '--owner', 'a');
+    counts($r, 1, 0, 0, "$kind, text, comments");
+
     is(import_rows('', '--format', 'csv', '--owner', 'a')->{status}, 1,
         "$kind, csv, no header");
     is(import_rows("key\n\"abc", '--format', 'csv', '--owner', 'a')

@@ -113,6 +113,22 @@ for my $store (@stores) {
     cmp_ok(ctl_json(['key', 'show', $old->{id}])->{expires}, '<=', time,
         "$kind, no grace");
 
+    # what cannot be printed changes nothing
+
+    SKIP: {
+        skip 'no /dev/full', 4 unless -e '/dev/full';
+
+        $old = ctl_json(['key', 'create', '--owner', 'full']);
+        $r = ctl(['key', 'rotate', $old->{id}, '--grace', '0'],
+            out => '/dev/full');
+        is($r->{status}, 1, "$kind, a full disk");
+        $d = ctl_json(['key', 'list', '--owner', 'full']);
+        is(scalar @$d, 1, "$kind, a full disk, no successor");
+        is($d->[0]{expires}, 0, "$kind, a full disk, the old one lives");
+        is(ctl(['key', 'rotate', $old->{id}])->{status}, 0,
+            "$kind, a full disk, again");
+    }
+
     # what has ended has no successor
 
     for (['revoke', 'create another'], ['disable', 'enable it']) {
