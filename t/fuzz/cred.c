@@ -11,6 +11,7 @@
  */
 
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "ak_key.h"
@@ -23,20 +24,28 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
+/* A chain, to be freed at the end. */
+
+typedef struct fuzz_chunk_s  fuzz_chunk_t;
+
+struct fuzz_chunk_s {
+    fuzz_chunk_t  *next;
+    max_align_t    data[];
+};
+
+
 static void *
 fuzz_alloc(void *data, size_t size)
 {
-    void   **chunks, *p;
-    size_t   i;
+    fuzz_chunk_t  **chunks, *c;
 
     chunks = data;
-    p = malloc(size + 1);
 
-    for (i = 0; chunks[i] != NULL; i++) { /* void */ }
+    c = malloc(sizeof(fuzz_chunk_t) + size);
+    c->next = *chunks;
+    *chunks = c;
 
-    chunks[i] = p;
-
-    return p;
+    return c->data;
 }
 
 
@@ -96,9 +105,9 @@ fuzz_strip(const ak_strip_t *strip, const ak_str_t *lines)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    void           *chunks[64] = { NULL };
     size_t          i;
-    ak_mem_t        mem = { fuzz_alloc, chunks };
+    fuzz_chunk_t   *c, *chunks = NULL;
+    ak_mem_t        mem = { fuzz_alloc, &chunks };
     ak_str_t        id, lines[LINES];
     ak_cred_t       cred;
     ak_view_t       view;
@@ -159,8 +168,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_strip(strip, lines);
 
-    for (i = 0; chunks[i] != NULL; i++) {
-        free(chunks[i]);
+    while (chunks != NULL) {
+        c = chunks;
+        chunks = c->next;
+        free(c);
     }
 
     return 0;
