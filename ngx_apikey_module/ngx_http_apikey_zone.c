@@ -14,7 +14,8 @@ typedef struct {
     ngx_msec_t                    busy;        /* a worker asks until then */
     uint16_t                      key_len;
     uint16_t                      value_len;
-    int8_t                        rc;          /* ak_rc_t; AK_AGAIN: none */
+    int8_t                        rc:4;        /* ak_rc_t; AK_AGAIN: none */
+    uint8_t                       room:4;      /* its logarithm */
     u_char                        data[1];     /* key, value */
 } ngx_http_apikey_entry_t;
 
@@ -30,6 +31,9 @@ static ngx_int_t ngx_http_apikey_entry_cmp(ngx_http_apikey_entry_t *e,
     u_char *key, size_t len);
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_find(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash);
+static ngx_uint_t ngx_http_apikey_zone_shift(size_t size);
+static ngx_http_apikey_entry_t *ngx_http_apikey_zone_room(
+    ngx_http_apikey_zone_t *zone, size_t size, ngx_uint_t *shift);
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_add(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash, size_t len);
 static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
@@ -160,39 +164,93 @@ ngx_http_apikey_zone_find(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 }
 
 
-static ngx_http_apikey_entry_t *
-ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, size_t len)
+/* The slab's sizes are powers of two; what is larger has pages. */
+
+static ngx_uint_t
+ngx_http_apikey_zone_shift(size_t size)
 {
-    size_t                    size;
+    ngx_uint_t  shift;
+
+    for (shift = 3; ((size_t) 1 << shift) < size; shift++) { /* void */ }
+
+    return ngx_min(shift, 15);
+}
+
+
+/*
+ * Room for an entry.  In a full zone memory that is freed serves its own size
+ * again, so that the one of those not used for longest goes which is as large;
+ * what is smaller goes only where there is none.
+ */
+
+static ngx_http_apikey_entry_t *
+ngx_http_apikey_zone_room(ngx_http_apikey_zone_t *zone, size_t size,
+    ngx_uint_t *shift)
+{
+    void                     *p;
     ngx_uint_t                i;
     ngx_queue_t              *q;
     ngx_http_apikey_entry_t  *e;
 
-    size = offsetof(ngx_http_apikey_entry_t, data) + key->len + len;
+    *shift = ngx_http_apikey_zone_shift(size);
 
-    for (i = 0; i < NGX_HTTP_APIKEY_EVICT_MAX; i++) {
+    p = ngx_slab_alloc_locked(zone->shpool, size);
+    if (p != NULL) {
+        return p;
+    }
 
-        e = ngx_slab_alloc_locked(zone->shpool, size);
+    q = ngx_queue_last(&zone->sh->queue);
 
-        if (e != NULL) {
-            break;
+    for (i = 0; i < NGX_HTTP_APIKEY_EVICT_MAX
+                && q != ngx_queue_sentinel(&zone->sh->queue); i++)
+    {
+        e = ngx_queue_data(q, ngx_http_apikey_entry_t, queue);
+        q = ngx_queue_prev(q);
+
+        if (e->room < *shift) {
+            continue;
         }
 
-        if (ngx_queue_empty(&zone->sh->queue)) {
-            return NULL;
-        }
+        *shift = e->room;
+        ngx_http_apikey_zone_delete(zone, e);
 
+        return ngx_slab_alloc_locked(zone->shpool,
+                                     ngx_max(size, (size_t) 1 << *shift));
+    }
+
+    for (i = 0; i < NGX_HTTP_APIKEY_EVICT_MAX
+                && !ngx_queue_empty(&zone->sh->queue); i++)
+    {
         q = ngx_queue_last(&zone->sh->queue);
 
         ngx_http_apikey_zone_delete(zone,
                           ngx_queue_data(q, ngx_http_apikey_entry_t, queue));
+
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+        if (p != NULL) {
+            return p;
+        }
     }
 
+    return NULL;
+}
+
+
+static ngx_http_apikey_entry_t *
+ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, size_t len)
+{
+    ngx_uint_t                shift;
+    ngx_http_apikey_entry_t  *e;
+
+    e = ngx_http_apikey_zone_room(zone,
+                                  offsetof(ngx_http_apikey_entry_t, data)
+                                  + key->len + len, &shift);
     if (e == NULL) {
         return NULL;
     }
 
+    e->room = shift;
     e->node.key = hash;
     e->said = 0;
     e->busy = 0;
