@@ -81,6 +81,8 @@ ak_fstore_stamp_of(const struct stat *st, ak_fstamp_t *stamp)
     stamp->size = st->st_size;
     stamp->seconds = st->st_mtim.tv_sec;
     stamp->nanoseconds = st->st_mtim.tv_nsec;
+    stamp->changed = st->st_ctim.tv_sec;
+    stamp->changed_nanoseconds = st->st_ctim.tv_nsec;
 }
 
 

@@ -27,6 +27,8 @@ typedef struct {
     uint64_t  size;
     int64_t   seconds;         /* of the last modification */
     int64_t   nanoseconds;
+    int64_t   changed;         /* the same, of the mode and owner too */
+    int64_t   changed_nanoseconds;
 } ak_fstamp_t;
 
 /* AK_ERROR: there is no such file, or it cannot be looked at. */

@@ -25,7 +25,7 @@ struct ngx_http_apikey_file_s {
     ak_fstore_t                  *store;
     ak_fstore_t                  *next;        /* while it is read */
     ak_fstore_t                  *last;        /* while it is freed */
-    ak_fstamp_t                   tried;       /* and it did not work */
+    ak_fstamp_t                   refused;     /* told, once */
     ngx_event_t                   timer;
     ngx_event_t                   step;
     ngx_log_t                    *log;
@@ -36,7 +36,8 @@ struct ngx_http_apikey_file_s {
 
 static void ngx_http_apikey_file_cleanup(void *data);
 static void ngx_http_apikey_file_check(ngx_event_t *ev);
-static void ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file);
+static void ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file,
+    const ak_fstamp_t *stamp);
 static void ngx_http_apikey_file_step(ngx_event_t *ev);
 static void ngx_http_apikey_file_done(ngx_http_apikey_file_t *file);
 static void ngx_http_apikey_file_bad(void *data, unsigned line,
@@ -158,7 +159,9 @@ ngx_http_apikey_file_same(const ak_fstamp_t *a, const ak_fstamp_t *b)
 {
     return a->device == b->device && a->inode == b->inode
            && a->size == b->size && a->seconds == b->seconds
-           && a->nanoseconds == b->nanoseconds;
+           && a->nanoseconds == b->nanoseconds
+           && a->changed == b->changed
+           && a->changed_nanoseconds == b->changed_nanoseconds;
 }
 
 
@@ -186,11 +189,8 @@ ngx_http_apikey_file_check(ngx_event_t *ev)
         } else {
             file->missing = 0;
 
-            if (!ngx_http_apikey_file_same(&stamp, &stamped)
-                && !ngx_http_apikey_file_same(&stamp, &file->tried))
-            {
-                file->tried = stamp;
-                ngx_http_apikey_file_begin(file);
+            if (!ngx_http_apikey_file_same(&stamp, &stamped)) {
+                ngx_http_apikey_file_begin(file, &stamp);
             }
         }
     }
@@ -201,8 +201,11 @@ ngx_http_apikey_file_check(ngx_event_t *ev)
 }
 
 
+/* What does not work is tried again at the next look, and told once. */
+
 static void
-ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file)
+ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file,
+    const ak_fstamp_t *stamp)
 {
     ak_diag_t  diag;
 
@@ -210,11 +213,18 @@ ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file)
     file->next = ak_fstore_open(file->path, &diag);
 
     if (file->next == NULL) {
-        ngx_log_error(NGX_LOG_ERR, file->log, 0,
-                      "apikey: %s; what was read before stays in force",
-                      diag.text);
+
+        if (!ngx_http_apikey_file_same(stamp, &file->refused)) {
+            file->refused = *stamp;
+            ngx_log_error(NGX_LOG_ERR, file->log, 0,
+                          "apikey: %s; what was read before stays in force",
+                          diag.text);
+        }
+
         return;
     }
+
+    ngx_memzero(&file->refused, sizeof(ak_fstamp_t));
 
     ngx_post_event(&file->step, &ngx_posted_next_events);
 }
@@ -252,8 +262,6 @@ ngx_http_apikey_file_step(ngx_event_t *ev)
 
             ngx_log_error(NGX_LOG_WARN, file->log, 0, "apikey: %s",
                           diag.text);
-
-            ngx_memzero(&file->tried, sizeof(ak_fstamp_t));
 
             file->last = file->next;
             file->next = NULL;

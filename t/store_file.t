@@ -206,6 +206,18 @@ for (
     ok(taken_up($mark), "$name: the file is back");
 }
 
+# A change that was refused is taken up as soon as it is mended, though its
+# contents are the same.
+
+$mark = $t->mark;
+replace('', 0666);
+ok(wait_for(sub { $t->error_log($mark) =~ /everybody may write/ }),
+    'a change that is refused');
+chmod 0640, $file;
+ok(taken_up($mark), 'it is mended');
+is_deeply([ everywhere('/', $alice) ], [ 401, 401 ], 'it is in force');
+ok(change(sub { replace($text) }), 'as before');
+
 # An empty file has no keys.
 
 ok(change(sub { replace('') }), 'empty');
