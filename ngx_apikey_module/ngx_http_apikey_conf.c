@@ -353,6 +353,8 @@ ngx_http_apikey_conf_complete(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf)
 {
     ngx_str_t  name = ngx_string("apikey");
+    ngx_str_t  line = ngx_string("request");
+    ngx_str_t  uri = ngx_string("request_uri");
 
     if (mcf->zone == NULL
         && ngx_http_apikey_zone_create(cf, mcf, &name,
@@ -370,7 +372,12 @@ ngx_http_apikey_conf_complete(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (ngx_http_apikey_render_bodies(cf, mcf) != NGX_OK) {
+    mcf->line_index = ngx_http_get_variable_index(cf, &line);
+    mcf->uri_index = ngx_http_get_variable_index(cf, &uri);
+
+    if (mcf->line_index == NGX_ERROR || mcf->uri_index == NGX_ERROR
+        || ngx_http_apikey_render_bodies(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -80,6 +80,8 @@ ngx_http_apikey_access_handler(ngx_http_request_t *r)
 
         ctx->stack = lcf->stack;
         ctx->rules = lcf->rules;
+        ctx->method = r->method_name;
+        ctx->uri = r->uri;
         rc = AK_OK;
 
         if (!ctx->txn.finished[AK_AUTH]) {
@@ -150,14 +152,18 @@ ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
 
         ctx->decided = 1;
         ctx->stack = lcf->stack;
+        ctx->method = r->method_name;
+        ctx->uri = r->uri;
         ctx->txn.reason = AK_SUCCESS;
     }
 
     if (!ctx->granted || ctx->rules != lcf->rules) {
 
-        /* the same, after our denial, or a redirect: it is nobody */
+        /* the same after our denial, or a redirect: it is nobody, and where
+           it is redirected to the stack is asked again */
 
         ak_txn_forget(&ctx->txn);
+        ctx->rules = NULL;
     }
 
     ngx_http_set_ctx(r, ctx, ngx_http_apikey_module);
@@ -224,6 +230,7 @@ ngx_http_apikey_create_ctx(ngx_http_request_t *r)
                 offsetof(ngx_http_apikey_ctx_t, headers) - sizeof(ak_txn_t));
 
     ctx->request = r;
+    ctx->pool = r->pool;
     ctx->mcf = mcf;
     ctx->used = 0;
 

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <nginx.h>
 
 #include "ak_stack.h"
 #include "ak_store.h"
@@ -65,6 +66,9 @@ typedef struct {
     ak_strip_t                   *strip;       /* what must not pass */
     ngx_uint_t                    used;        /* by some location */
 
+    ngx_int_t                     line_index;  /* of $request */
+    ngx_int_t                     uri_index;   /* of $request_uri */
+
     ngx_str_t                     bodies[AK_REASON_MAX];
     ngx_array_t                   carried;     /* ngx_http_apikey_carried_t */
 
@@ -106,11 +110,14 @@ typedef struct {
 struct ngx_http_apikey_ctx_s {
     ak_txn_t                      txn;         /* first */
     ngx_http_request_t           *request;
+    ngx_pool_t                   *pool;        /* of it, while it is freed */
     ngx_http_apikey_main_conf_t  *mcf;
 
     ngx_uint_t                    status;      /* of our denial, or 0 */
     const ak_stack_t             *stack;       /* that decided */
     const ak_stack_t             *rules;       /* what it was made of */
+    ngx_str_t                     method;      /* what it was asked about */
+    ngx_str_t                     uri;
     const ak_stack_t             *session;     /* whose session is open */
 
     ngx_queue_t                   queue;       /* while it waits */

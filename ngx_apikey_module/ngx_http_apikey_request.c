@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_apikey_new_list(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, ngx_list_t *headers);
 static ngx_int_t ngx_http_apikey_strip_values(ngx_http_request_t *r,
     const ak_strip_t *strip, ngx_table_elt_t *h);
+static void ngx_http_apikey_move_cookie(ngx_http_request_t *r,
+    ngx_table_elt_t *from, ngx_table_elt_t *to);
 static ngx_int_t ngx_http_apikey_redact(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 static ngx_int_t ngx_http_apikey_redact_line(ngx_http_request_t *r,
@@ -28,6 +30,9 @@ static ngx_int_t ngx_http_apikey_strip_args(ngx_http_request_t *r,
     const ak_strip_t *strip);
 static ngx_int_t ngx_http_apikey_add_header(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, const ak_effect_t *effect);
+static ngx_uint_t ngx_http_apikey_in_pool(ngx_pool_t *pool, u_char *p);
+static void ngx_http_apikey_wipe_value(ngx_http_apikey_ctx_t *ctx, u_char *p,
+    size_t len);
 static void ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_wipe_query(ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_wipe_upstream(ngx_http_request_t *r);
@@ -179,17 +184,23 @@ ngx_http_apikey_view_get(void *host, ak_view_e what, ak_str_t *value)
     ngx_http_request_t *r = host;
 
     ngx_uint_t                  key;
+    ngx_http_apikey_ctx_t      *ctx;
     ngx_http_variable_value_t  *v;
     static ngx_str_t            request_id = ngx_string("request_id");
+
+    /* those of an error page are not what was decided about */
+
+    ctx = ngx_http_apikey_get_ctx(r);
 
     switch (what) {
 
     case AK_VIEW_METHOD:
-        *value = ngx_http_apikey_ak_str(&r->method_name);
+        *value = ngx_http_apikey_ak_str(ctx != NULL ? &ctx->method
+                                                    : &r->method_name);
         break;
 
     case AK_VIEW_PATH:
-        *value = ngx_http_apikey_ak_str(&r->uri);
+        *value = ngx_http_apikey_ak_str(ctx != NULL ? &ctx->uri : &r->uri);
         break;
 
     case AK_VIEW_QUERY:
@@ -311,11 +322,15 @@ ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
             copy = ngx_list_push(&headers);
             *copy = h[i];      /* there is room for all */
 
-            if (valued
-                && ngx_http_apikey_strip_values(r, strip, copy) != NGX_OK)
-            {
+            if (!valued) {
+                continue;
+            }
+
+            if (ngx_http_apikey_strip_values(r, strip, copy) != NGX_OK) {
                 return NGX_ERROR;
             }
+
+            ngx_http_apikey_move_cookie(r, &h[i], copy);
         }
     }
 
@@ -323,6 +338,41 @@ ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     r->headers_in.headers.last = &r->headers_in.headers.part;
 
     return ngx_http_apikey_strip_args(r, strip);
+}
+
+
+/* $http_cookie and $cookie_NAME, and who puts them into a header, see this. */
+
+static void
+ngx_http_apikey_move_cookie(ngx_http_request_t *r, ngx_table_elt_t *from,
+    ngx_table_elt_t *to)
+{
+#if (nginx_version >= 1023000)
+
+    ngx_table_elt_t  **p;
+
+    for (p = &r->headers_in.cookie; *p != NULL; p = &(*p)->next) {
+        if (*p == from) {
+            *p = to;
+            break;
+        }
+    }
+
+#else
+
+    ngx_uint_t         i;
+    ngx_table_elt_t  **cookies;
+
+    cookies = r->headers_in.cookies.elts;
+
+    for (i = 0; i < r->headers_in.cookies.nelts; i++) {
+        if (cookies[i] == from) {
+            cookies[i] = to;
+            break;
+        }
+    }
+
+#endif
 }
 
 
@@ -427,6 +477,13 @@ ngx_http_apikey_redact(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     if (uri.data != r->unparsed_uri.data) {
         ctx->unparsed_uri = uri;
         ctx->request_line = line;
+
+        /* what they were before may have been looked at */
+
+        r->variables[ctx->mcf->line_index].valid = 0;
+        r->variables[ctx->mcf->line_index].not_found = 0;
+        r->variables[ctx->mcf->uri_index].valid = 0;
+        r->variables[ctx->mcf->uri_index].not_found = 0;
     }
 
     return NGX_OK;
@@ -611,6 +668,64 @@ ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx)
 }
 
 
+/* What is in this memory ends with it; a large piece is known by its start. */
+
+static ngx_uint_t
+ngx_http_apikey_in_pool(ngx_pool_t *pool, u_char *p)
+{
+    ngx_pool_t        *block;
+    ngx_pool_large_t  *large;
+
+    for (block = pool; block; block = block->d.next) {
+        if (p >= (u_char *) block && p < block->d.end) {
+            return 1;
+        }
+    }
+
+    for (large = pool->large; large; large = large->next) {
+        if (p == large->alloc) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Other modules may have set a header to what the configuration says: that is
+ * not this request's, and will be wanted again.
+ */
+
+static void
+ngx_http_apikey_wipe_value(ngx_http_apikey_ctx_t *ctx, u_char *p, size_t len)
+{
+    ngx_buf_t           *b;
+    ngx_uint_t           ours;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    b = r->header_in;
+
+    ours = (b != NULL && p >= b->start && p < b->end);
+
+    for (cl = r->http_connection->busy; !ours && cl; cl = cl->next) {
+        ours = (p >= cl->buf->start && p < cl->buf->end);
+    }
+
+#if (NGX_HTTP_V2)
+    if (!ours && r->stream != NULL) {
+        ours = ngx_http_apikey_in_pool(r->stream->pool, p);
+    }
+#endif
+
+    if (ours || ngx_http_apikey_in_pool(ctx->pool, p)) {
+        ngx_explicit_memzero(p, len);
+    }
+}
+
+
 static void
 ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx)
 {
@@ -622,8 +737,9 @@ ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx)
     view = &ctx->txn.view;
 
     for (i = 0; i < view->ncarried; i++) {
-        ngx_explicit_memzero((u_char *) view->carried[i].value.data,
-                             view->carried[i].value.len);
+        ngx_http_apikey_wipe_value(ctx,
+                                   (u_char *) view->carried[i].value.data,
+                                   view->carried[i].value.len);
     }
 
     if (!ngx_http_apikey_has_valued(ctx->mcf->strip)) {
@@ -646,7 +762,8 @@ ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx)
                     && ak_view_same_name(ngx_http_apikey_lowcase(&h[i]),
                                          ngx_http_apikey_valued[k].name))
                 {
-                    ngx_explicit_memzero(h[i].value.data, h[i].value.len);
+                    ngx_http_apikey_wipe_value(ctx, h[i].value.data,
+                                               h[i].value.len);
                 }
             }
         }

@@ -53,6 +53,25 @@ $t->http(<<'EOF');
             proxy_pass http://127.0.0.1:%%ECHO%%;
         }
 
+        location /looked {
+            if ($request_uri ~ nothing) {
+                return 418;
+            }
+
+            if ($request ~ nothing) {
+                return 418;
+            }
+
+            apikey all;
+            proxy_set_header Cookie $http_cookie;
+            proxy_set_header X-Cookie $cookie_token;
+            proxy_set_header X-Uri $request_uri;
+            proxy_set_header X-Request $request;
+            proxy_set_header X-Args $args;
+            proxy_set_header X-Protocol $http_sec_websocket_protocol;
+            proxy_pass http://127.0.0.1:%%ECHO%%;
+        }
+
         location /builtin {
             apikey on;
             proxy_pass http://127.0.0.1:%%ECHO%%;
@@ -147,6 +166,19 @@ is($r->json->{uri}, '/new/x?a=1', 'a URI made by proxy_pass');
 
 passed('a URI made by rewrite', "/written/x?a=1&key=$key");
 is($r->json->{uri}, '/to/x?a=1', 'a URI made by rewrite');
+
+# Variables say what is forwarded, also where they were looked at before.
+
+passed('variables, a query', "/looked?a=1&key=$key");
+passed('variables, a cookie', '/looked', Cookie => "a=b; token=$key; c=d");
+is_deeply([ seen($r, 'cookie') ], [ 'a=b; c=d' ], 'variables, $http_cookie');
+is_deeply([ seen($r, 'x-cookie') ], [], 'variables, $cookie_token');
+passed('variables, two cookies', '/looked', Cookie => "token=$key",
+    Cookie => 'a=b');
+like((seen($r, 'cookie'))[0], qr/^(?:; )?a=b$/, 'variables, two cookies');
+passed('variables, a subprotocol', '/looked',
+    'Sec-WebSocket-Protocol' => "v1, $protocol$key");
+is_deeply([ seen($r, 'x-protocol') ], [ 'v1' ], 'variables, the subprotocol');
 
 # Locations that are not guarded are none of our business.
 

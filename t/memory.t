@@ -189,7 +189,23 @@ sub after {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    ok($gone, "$name (@status)");
+    ok($gone, "$name (@status)") or diag(where());
+}
+
+
+# What was found, and what is around it.
+
+sub where {
+    my $text = memory();
+    my $piece = $t->leak($text) // return 'nothing any more';
+    my $around = substr $text, index($text, $piece) - 60, 200;
+
+    $around =~ s/[^ -~]/./g;
+
+    my @of = map { index($_, $piece) . " of $_" }
+        grep { index($_, $piece) >= 0 } keys %{ $t->{secrets} };
+
+    return "$piece (@of) in: $around";
 }
 
 
@@ -269,7 +285,8 @@ $t->secret($late->{key});
 $left->send(bytes('GET', '/', [ bearer($late) ]));
 ok(wait_for(sub { defined $t->leak(memory()) }), 'a client waits');
 $left->reset;
-ok(wait_for(sub { !defined $t->leak(memory()) }, 5), 'a client goes away');
+ok(wait_for(sub { !defined $t->leak(memory()) }, 5), 'a client goes away')
+    or diag(where());
 $t->{redis}->resume;
 
 # A connection that is closed, and its memory given back to the heap.

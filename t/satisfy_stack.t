@@ -70,12 +70,20 @@ $t->http(<<"EOF");
         add_header X-Reason \$apikey_reason always;
         add_header X-Module \$apikey_module always;
 $locations
+        location /site/ {
+            satisfy any;
+            auth_basic "people";
+            auth_basic_user_file %%DIR%%/htpasswd;
+            apikey on;
+            root %%DIR%%;
+        }
     }
 EOF
 
 my $static = $t->secret('static-key-0Aa1Bb2Cc3Dd4Ee5');
 
 $t->file('static.keys', "$static\n", 0600);
+$t->file('site/index.html', "the site\n");
 $t->file('htpasswd', "anna:{PLAIN}anna-pass-0Aa1Bb2Cc3\n");
 $t->start;
 
@@ -181,5 +189,21 @@ my $both = $t->get('/any/none/basic/stack', @both);
 
 is($both->status, 200, 'denied by the stack, let in by the password');
 is_deeply([ seen($both, 'x-owner') ], [], 'and nobody');
+
+# A redirect to the index asks all of them again.
+
+my @anna = (Authorization => 'Basic '
+    . encode_base64('anna:anna-pass-0Aa1Bb2Cc3', ''));
+
+for (['a password', @anna], ['a key', 'x-api-key' => $key{known}[0]],
+    ['both', @anna, 'x-api-key' => $key{known}[0]],
+    ['a password and a bad key', @anna, 'x-api-key' => make_key()->{key}])
+{
+    my ($name, @h) = @$_;
+
+    is($t->get('/site/', @h)->body, "the site\n", "the index, $name");
+}
+
+is($t->get('/site/')->status, 401, 'the index, nothing');
 
 $t->done;

@@ -116,6 +116,17 @@ $t->http(<<'EOF');
             proxy_pass http://127.0.0.1:%%ECHO%%;
         }
 
+        location /page {
+            apikey main;
+            error_page 401 /login;
+            proxy_pass http://127.0.0.1:%%ECHO%%;
+        }
+
+        location = /login {
+            apikey open;
+            return 200 "log in";
+        }
+
         location /off {
             apikey off;
             proxy_pass http://127.0.0.1:%%ECHO%%;
@@ -285,6 +296,14 @@ is(with($alice, '/two', 'X-App-Key' => $static[1])->status, 200,
     'a known key beside');
 is_deeply([ seen(with($alice, '/two', 'X-App-Key' => $static[1]),
     'x-owner') ], [ 'static' ], 'a known key beside, the first says who');
+
+# The audit tells what was asked for, and not of the page that was answered.
+
+$r = $t->request('POST', '/page/a', [ 'x-api-key' => make_key()->{key} ]);
+is($r->status, 401, 'a page of errors');
+$line = audit();
+is("$line->{method} $line->{path}", 'POST /page/a',
+    'a page of errors, what was asked');
 
 # A stack with every rule, each of which denies.
 
