@@ -537,6 +537,10 @@ ngx_http_apikey_redact_line(ngx_http_request_t *r, const ak_strip_t *strip,
     line->data = p;
     line->len = len + (last - end);
 
+    /* nginx looks one byte beyond, where a line has its end */
+
+    p[line->len] = '\0';
+
     return NGX_OK;
 }
 
@@ -551,7 +555,7 @@ ngx_http_apikey_strip_args(ngx_http_request_t *r, const ak_strip_t *strip)
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, r->args.len);
+    p = ngx_pnalloc(r->pool, r->args.len + 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -559,6 +563,7 @@ ngx_http_apikey_strip_args(ngx_http_request_t *r, const ak_strip_t *strip)
     if (ak_strip_value(strip, AK_CARRIER_QUERY,
                        ngx_http_apikey_ak_str(&r->args), p, &len))
     {
+        p[len] = '\0';
         r->args.data = p;
         r->args.len = len;
     }
