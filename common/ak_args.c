@@ -123,6 +123,48 @@ ak_args_word(ak_args_t *a, ak_words_t *words, ak_str_t word)
 }
 
 
+/* What is between the commas. */
+
+static ak_rc_t
+ak_args_list(ak_args_t *a, ak_words_t *words, ak_str_t word, ak_str_t value)
+{
+    size_t    i, n, begin;
+    ak_str_t  item;
+
+    for (i = 0, n = 1; i < value.len; i++) {
+        n += (value.data[i] == ',');
+    }
+
+    words->n = 0;
+    words->list = a->mem->alloc(a->mem->data, n * sizeof(ak_str_t));
+
+    if (words->list == NULL) {
+        return ak_args_no_memory(a);
+    }
+
+    for (i = 0, begin = 0; i <= value.len; i++) {
+
+        if (i < value.len && value.data[i] != ',') {
+            continue;
+        }
+
+        item = ak_str(value.data + begin, i - begin);
+        begin = i + 1;
+
+        if (item.len == 0) {
+            return ak_diag(a->d, "an item is empty in \"%.*s\"",
+                           AK_FMT(word));
+        }
+
+        if (ak_args_copy(a, item, &words->list[words->n++]) != AK_OK) {
+            return AK_ERROR;
+        }
+    }
+
+    return AK_OK;
+}
+
+
 static ak_rc_t
 ak_args_pair(ak_args_t *a, ak_pairs_t *pairs, ak_str_t name, ak_str_t value)
 {
@@ -182,6 +224,9 @@ ak_args_value(ak_args_t *a, const ak_arg_t *arg, ak_str_t word, ak_str_t name,
 
     case AK_ARG_TEXT:
         return ak_args_copy(a, value, to);
+
+    case AK_ARG_LIST:
+        return ak_args_list(a, to, word, value);
 
     case AK_ARG_NUMBER:
         return ak_args_number(a, word, value, to);

@@ -20,6 +20,7 @@
 typedef enum {
     AK_ARG_END = 0,
     AK_ARG_TEXT,               /* NAME=VALUE -> ak_str_t, never empty */
+    AK_ARG_LIST,               /* NAME=A,B -> ak_words_t, none of them empty */
     AK_ARG_NUMBER,             /* NAME=DIGITS -> int64_t, up to 10^9 */
     AK_ARG_SPAN,               /* NAME=10s -> int64_t, milliseconds */
     AK_ARG_CHOICE,             /* NAME=WORD -> unsigned, the index in words */

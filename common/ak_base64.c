@@ -58,31 +58,26 @@ ak_base64_encode(ak_base64_e variant, ak_str_t src, uint8_t *dst)
 }
 
 
-static int
-ak_base64_value(ak_base64_e variant, uint8_t ch)
-{
-    if (ch >= 'A' && ch <= 'Z') {
-        return ch - 'A';
-    }
+/* The value of each letter and 1, so that 0 is none; see ak_base64_letters. */
 
-    if (ch >= 'a' && ch <= 'z') {
-        return ch - 'a' + 26;
-    }
+#define AK_BASE64_COMMON                                                      \
+    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6,         \
+    ['G'] = 7, ['H'] = 8, ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12,      \
+    ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18,   \
+    ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,   \
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,   \
+    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36,   \
+    ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,   \
+    ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,   \
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54,   \
+    ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60,   \
+    ['8'] = 61, ['9'] = 62
 
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0' + 52;
-    }
 
-    if (ch == (uint8_t) ak_base64_letters[variant][62]) {
-        return 62;
-    }
-
-    if (ch == (uint8_t) ak_base64_letters[variant][63]) {
-        return 63;
-    }
-
-    return -1;
-}
+static const uint8_t  ak_base64_values[][256] = {
+    [AK_BASE64] = { AK_BASE64_COMMON, ['+'] = 63, ['/'] = 64 },
+    [AK_BASE64URL] = { AK_BASE64_COMMON, ['-'] = 63, ['_'] = 64 }
+};
 
 
 /* How many letters come before the padding; AK_ERROR: wrongly padded. */
@@ -109,39 +104,70 @@ ak_base64_unpadded(ak_base64_e variant, ak_str_t src, size_t *len)
 ak_rc_t
 ak_base64_decode(ak_base64_e variant, ak_str_t src, uint8_t *dst, size_t *len)
 {
-    int        value;
-    size_t     i, n;
-    uint8_t   *p;
-    uint32_t   bits;
-    unsigned   held;
+    size_t          i, n;
+    uint8_t        *p, a, b, c, d;
+    uint32_t        bits;
+    const uint8_t  *values;
 
     if (ak_base64_unpadded(variant, src, &n) != AK_OK) {
         return AK_ERROR;
     }
 
     p = dst;
-    bits = 0;
-    held = 0;
+    values = ak_base64_values[variant];
 
-    for (i = 0; i < n; i++) {
-        value = ak_base64_value(variant, src.data[i]);
+    for (i = 0; i + 4 <= n; i += 4) {
+        a = values[src.data[i]];
+        b = values[src.data[i + 1]];
+        c = values[src.data[i + 2]];
+        d = values[src.data[i + 3]];
 
-        if (value == -1) {
+        if (a == 0 || b == 0 || c == 0 || d == 0) {
             return AK_ERROR;
         }
 
-        bits = (bits << 6) | (uint32_t) value;
-        held += 6;
+        bits = (uint32_t) (a - 1) << 18 | (uint32_t) (b - 1) << 12
+               | (uint32_t) (c - 1) << 6 | (uint32_t) (d - 1);
 
-        if (held >= 8) {
-            held -= 8;
-            *p++ = (uint8_t) (bits >> held);
-            bits &= (1u << held) - 1;
-        }
+        *p++ = (uint8_t) (bits >> 16);
+        *p++ = (uint8_t) (bits >> 8);
+        *p++ = (uint8_t) bits;
     }
 
-    if (bits != 0) {
-        return AK_ERROR;
+    /* two or three letters more; bits that are left over must be zero */
+
+    bits = 0;
+
+    for ( /* void */ ; i < n; i++) {
+        a = values[src.data[i]];
+
+        if (a == 0) {
+            return AK_ERROR;
+        }
+
+        bits = bits << 6 | (uint32_t) (a - 1);
+    }
+
+    switch (n % 4) {
+
+    case 2:
+
+        if (bits & 0x0f) {
+            return AK_ERROR;
+        }
+
+        *p++ = (uint8_t) (bits >> 4);
+        break;
+
+    case 3:
+
+        if (bits & 0x03) {
+            return AK_ERROR;
+        }
+
+        *p++ = (uint8_t) (bits >> 10);
+        *p++ = (uint8_t) (bits >> 2);
+        break;
     }
 
     *len = p - dst;

@@ -18,7 +18,7 @@
 
 
 static ak_rc_t ak_file_check(int fd, const char *path, size_t max,
-    ak_diag_t *d);
+    bool *shared, ak_diag_t *d);
 static ak_rc_t ak_file_read(int fd, const char *path, uint8_t *dst,
     size_t max, size_t *len, ak_diag_t *d);
 
@@ -26,6 +26,14 @@ static ak_rc_t ak_file_read(int fd, const char *path, uint8_t *dst,
 ak_rc_t
 ak_file_secret(const char *path, uint8_t *dst, size_t max, size_t *len,
     ak_diag_t *d)
+{
+    return ak_file_public(path, dst, max, len, NULL, d);
+}
+
+
+ak_rc_t
+ak_file_public(const char *path, uint8_t *dst, size_t max, size_t *len,
+    bool *shared, ak_diag_t *d)
 {
     int      fd;
     ak_rc_t  rc;
@@ -40,7 +48,7 @@ ak_file_secret(const char *path, uint8_t *dst, size_t max, size_t *len,
                        strerror(errno));
     }
 
-    rc = ak_file_check(fd, path, max, d);
+    rc = ak_file_check(fd, path, max, shared, d);
 
     if (rc == AK_OK) {
         rc = ak_file_read(fd, path, dst, max, len, d);
@@ -55,7 +63,8 @@ ak_file_secret(const char *path, uint8_t *dst, size_t max, size_t *len,
 /* Asks the open file, not the path, which may be another one by now. */
 
 static ak_rc_t
-ak_file_check(int fd, const char *path, size_t max, ak_diag_t *d)
+ak_file_check(int fd, const char *path, size_t max, bool *shared,
+    ak_diag_t *d)
 {
     unsigned     mode;
     struct stat  st;
@@ -71,7 +80,10 @@ ak_file_check(int fd, const char *path, size_t max, ak_diag_t *d)
 
     mode = (unsigned) st.st_mode & 07777;
 
-    if (mode & S_IROTH) {
+    if (shared != NULL) {
+        *shared = (mode & S_IROTH) != 0;
+
+    } else if (mode & S_IROTH) {
         return ak_diag(d, "\"%s\" can be read by everyone (mode %04o), "
                        "use \"chmod 600\"", path, mode);
     }

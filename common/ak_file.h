@@ -23,5 +23,13 @@
 ak_rc_t ak_file_secret(const char *path, uint8_t *dst, size_t max,
     size_t *len, ak_diag_t *d);
 
+/*
+ * The same of a file that the world may read, as public keys are; *shared says
+ * whether it may.
+ */
+
+ak_rc_t ak_file_public(const char *path, uint8_t *dst, size_t max,
+    size_t *len, bool *shared, ak_diag_t *d);
+
 
 #endif /* _AK_FILE_H_INCLUDED_ */

@@ -20,6 +20,7 @@ typedef struct {
     bool        flag;
     ak_words_t  words;
     ak_pairs_t  pairs;
+    ak_words_t  list;
     ak_str_t    name;
 } conf_t;
 
@@ -37,7 +38,8 @@ static const ak_str_t  choices[] = {
     ROW(NUMBER, "number", number, NULL),                                      \
     ROW(SPAN, "span", span, NULL),                                            \
     ROW(CHOICE, "choice", choice, choices),                                   \
-    ROW(FLAG, "flag", flag, NULL)
+    ROW(FLAG, "flag", flag, NULL),                                           \
+    ROW(LIST, "list", list, NULL)
 
 
 static const ak_arg_t  plain[] = { COMMON, { .type = AK_ARG_END } };
@@ -273,6 +275,101 @@ test_flag(void **state)
 
 
 static void
+test_list(void **state)
+{
+    (void) state;
+
+    check(plain, "list=a");
+    assert_int_equal(conf.list.n, 1);
+    assert_str(conf.list.list[0], "a");
+
+    check(plain, "list=abc,d,ef");
+    assert_int_equal(conf.list.n, 3);
+    assert_str(conf.list.list[0], "abc");
+    assert_str(conf.list.list[1], "d");
+    assert_str(conf.list.list[2], "ef");
+
+    /* each is terminated, for those who need it */
+
+    assert_int_equal(conf.list.list[0].data[3], '\0');
+    assert_int_equal(conf.list.list[1].data[1], '\0');
+    assert_int_equal(conf.list.list[2].data[2], '\0');
+
+    /* other signs are a part of them, and the same twice is there twice */
+
+    check(plain, "list=https://a.example/?b=c,d;e,=,d;e flag");
+    assert_int_equal(conf.list.n, 4);
+    assert_str(conf.list.list[0], "https://a.example/?b=c");
+    assert_str(conf.list.list[1], "d;e");
+    assert_str(conf.list.list[2], "=");
+    assert_str(conf.list.list[3], "d;e");
+    assert_true(conf.flag);
+
+    /* beside words and pairs */
+
+    check(both, "a,b list=c,d e=f,g");
+    assert_int_equal(conf.words.n, 1);
+    assert_str(conf.words.list[0], "a,b");
+    assert_int_equal(conf.list.n, 2);
+    assert_str(conf.list.list[1], "d");
+    assert_int_equal(conf.pairs.n, 1);
+    assert_str(conf.pairs.list[0].value, "f,g");
+}
+
+
+static void
+test_list_errors(void **state)
+{
+    size_t  i;
+
+    static const char  *empty[] = {
+        "list=,", "list=,a", "list=a,", "list=a,,b", "list=,,", "list=a,b,"
+    };
+
+    (void) state;
+
+    for (i = 0; i < ak_nitems(empty); i++) {
+        check_error(plain, empty[i], empty[i]);
+        assert_non_null(strstr(diag.text, "an item is empty"));
+    }
+
+    check_error(plain, "list=", "\"list=\" has no value");
+    check_error(plain, "list", "unknown argument \"list\"");
+    check_error(plain, "lists=a", "unknown argument");
+    check_error(plain, "list=a list=b", "\"list\" is there twice");
+}
+
+
+/* More items than a line has words. */
+
+static void
+test_list_many(void **state)
+{
+    char    line[5 + 1000];
+    size_t  i;
+
+    (void) state;
+
+    memcpy(line, "list=", 5);
+
+    for (i = 0; i < 500; i++) {
+        line[5 + 2 * i] = (char) ('a' + i % 26);
+        line[6 + 2 * i] = ',';
+    }
+
+    line[5 + 2 * 500 - 1] = '\0';
+
+    check(plain, line);
+    assert_int_equal(conf.list.n, 500);
+
+    for (i = 0; i < 500; i++) {
+        assert_int_equal(conf.list.list[i].len, 1);
+        assert_int_equal(conf.list.list[i].data[0], 'a' + i % 26);
+    }
+}
+
+
+static void
 test_words(void **state)
 {
     (void) state;
@@ -427,13 +524,13 @@ test_no_memory(void **state)
     for (i = 0; rc != AK_OK; i++) {
         assert_true(i < 50);
         pool.left = i;
-        rc = read_words(both, "a b=c text=x d");
+        rc = read_words(both, "a b=c text=x d list=e,f");
         assert_true(rc == AK_OK || strstr(diag.text, "memory") != NULL);
     }
 
-    /* two lists, four strings and a name */
+    /* three lists, six strings and a name */
 
-    assert_int_equal(i - 1, 7);
+    assert_int_equal(i - 1, 10);
 }
 
 
@@ -444,6 +541,9 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test_setup_teardown(test_span, setup, teardown),
     cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
     cmocka_unit_test_setup_teardown(test_flag, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_list_errors, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_list_many, setup, teardown),
     cmocka_unit_test_setup_teardown(test_words, setup, teardown),
     cmocka_unit_test_setup_teardown(test_words_with_equals, setup, teardown),
     cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),

@@ -182,6 +182,100 @@ test_no_file(void **state)
 }
 
 
+/* What is public may be read by the world, and not be written by others. */
+
+static void
+test_public(void **state)
+{
+    bool         shared, others;
+    size_t       i, len;
+    uint8_t      dst[64];
+    unsigned     readable;
+    ak_diag_t    d;
+
+    (void) state;
+
+    readable = 0;
+
+    for (i = 0; i < ak_nitems(modes); i++) {
+
+        put(SECRET, sizeof(SECRET) - 1, modes[i].mode);
+
+        others = (modes[i].mode & 0022) != 0;
+        shared = (modes[i].mode & 0004) == 0;
+        memset(&d, 0, sizeof(d));
+
+        assert_case((ak_file_public(path, dst, sizeof(dst), &len, &shared, &d)
+                     == AK_OK) == !others, "mode %o: %s", modes[i].mode,
+                    d.text);
+
+        if (others) {
+            assert_non_null(strstr(d.text, path));
+            assert_non_null(strstr(d.text, "can be written by others"));
+            assert_int_equal(len, 0);
+            continue;
+        }
+
+        assert_str(ak_str(dst, len), SECRET);
+        assert_case(shared == ((modes[i].mode & 0004) != 0), "mode %o",
+                    modes[i].mode);
+        readable += shared;
+    }
+
+    assert_int_equal(readable, 3);
+}
+
+
+static void
+test_public_limits(void **state)
+{
+    bool       shared;
+    size_t     len;
+    uint8_t    dst[8];
+    ak_diag_t  d;
+
+    (void) state;
+
+    put("12345678", 8, 0644);
+    assert_int_equal(ak_file_public(path, dst, sizeof(dst), &len, &shared,
+                                    &d),
+                     AK_OK);
+    assert_int_equal(len, 8);
+    assert_true(shared);
+
+    put("123456789", 9, 0644);
+    assert_int_equal(ak_file_public(path, dst, sizeof(dst), &len, &shared,
+                                    &d),
+                     AK_ERROR);
+    assert_non_null(strstr(d.text, "is longer than 8 bytes"));
+    assert_int_equal(len, 0);
+
+    put("", 0, 0644);
+    assert_int_equal(ak_file_public(path, dst, sizeof(dst), &len, &shared,
+                                    &d),
+                     AK_OK);
+    assert_int_equal(len, 0);
+
+    unlink(path);
+    assert_int_equal(ak_file_public(path, dst, sizeof(dst), &len, &shared,
+                                    &d),
+                     AK_ERROR);
+    assert_non_null(strstr(d.text, "cannot be opened"));
+
+    assert_int_equal(ak_file_public(folder, dst, sizeof(dst), &len, &shared,
+                                    &d),
+                     AK_ERROR);
+    assert_non_null(strstr(d.text, "is not a regular file"));
+
+    /* who does not ask whether it is shared does not want it to be */
+
+    put(SECRET, 8, 0644);
+    assert_int_equal(ak_file_public(path, dst, sizeof(dst), &len, NULL, &d),
+                     AK_ERROR);
+    assert_non_null(strstr(d.text, "can be read by everyone"));
+}
+
+
 /* The password of a store is the first line of such a file. */
 
 static void
@@ -240,6 +334,8 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_too_long),
     cmocka_unit_test(test_modes),
     cmocka_unit_test(test_no_file),
+    cmocka_unit_test(test_public),
+    cmocka_unit_test(test_public_limits),
     cmocka_unit_test(test_password)
 };
 
