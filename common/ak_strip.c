@@ -37,6 +37,7 @@ struct ak_strip_name_s {
 struct ak_strip_s {
     ak_strip_name_t  *headers[AK_STRIP_LENGTHS + 1];
     ak_strip_name_t  *names[AK_CARRIER_SUBPROTOCOL + 1];
+    ak_strip_name_t  *identities;      /* of headers, some */
     ak_mem_t          mem;
 };
 
@@ -65,6 +66,20 @@ ak_strip_add(ak_strip_t *s, ak_strip_name_t **list, ak_str_t name)
 }
 
 
+static size_t
+ak_strip_row(size_t len)
+{
+    return (len < AK_STRIP_LENGTHS) ? len : AK_STRIP_LENGTHS;
+}
+
+
+static ak_rc_t
+ak_strip_add_carrier(ak_strip_t *s, ak_str_t lowcase)
+{
+    return ak_strip_add(s, &s->headers[ak_strip_row(lowcase.len)], lowcase);
+}
+
+
 ak_strip_t *
 ak_strip_create(ak_mem_t *mem)
 {
@@ -80,7 +95,7 @@ ak_strip_create(ak_mem_t *mem)
     s->mem = *mem;
 
     for (i = 0; i < ak_nitems(ak_strip_headers); i++) {
-        if (ak_strip_add_header(s, ak_strip_headers[i]) != AK_OK) {
+        if (ak_strip_add_carrier(s, ak_strip_headers[i]) != AK_OK) {
             return NULL;
         }
     }
@@ -89,17 +104,14 @@ ak_strip_create(ak_mem_t *mem)
 }
 
 
-static size_t
-ak_strip_row(size_t len)
-{
-    return (len < AK_STRIP_LENGTHS) ? len : AK_STRIP_LENGTHS;
-}
-
-
 ak_rc_t
 ak_strip_add_header(ak_strip_t *s, ak_str_t lowcase)
 {
-    return ak_strip_add(s, &s->headers[ak_strip_row(lowcase.len)], lowcase);
+    ak_rc_t  rc;
+
+    rc = ak_strip_add(s, &s->identities, lowcase);
+
+    return (rc == AK_OK) ? ak_strip_add_carrier(s, lowcase) : rc;
 }
 
 
@@ -117,7 +129,7 @@ ak_strip_add_carriers(ak_strip_t *s, const ak_carriers_t *carriers)
 
         case AK_CARRIER_BEARER:
         case AK_CARRIER_HEADER:
-            rc = ak_strip_add_header(s, c->name);
+            rc = ak_strip_add_carrier(s, c->name);
             break;
 
         default:
@@ -142,6 +154,21 @@ ak_strip_header(const ak_strip_t *s, ak_str_t lowcase)
     const ak_strip_name_t  *n;
 
     for (n = s->headers[ak_strip_row(lowcase.len)]; n != NULL; n = n->next) {
+        if (ak_view_same_name(lowcase, n->name)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+bool
+ak_strip_identity(const ak_strip_t *s, ak_str_t lowcase)
+{
+    const ak_strip_name_t  *n;
+
+    for (n = s->identities; n != NULL; n = n->next) {
         if (ak_view_same_name(lowcase, n->name)) {
             return true;
         }

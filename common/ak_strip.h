@@ -24,7 +24,10 @@ typedef struct ak_strip_s  ak_strip_t;
 
 ak_strip_t *ak_strip_create(ak_mem_t *mem);
 
-/* Names are not copied.  AK_NO_MEMORY. */
+/*
+ * A header that claims an identity, and what may carry a credential.  Names
+ * are not copied.  AK_NO_MEMORY.
+ */
 
 ak_rc_t ak_strip_add_header(ak_strip_t *s, ak_str_t lowcase);
 ak_rc_t ak_strip_add_carriers(ak_strip_t *s, const ak_carriers_t *carriers);
@@ -35,6 +38,10 @@ ak_rc_t ak_strip_add_carriers(ak_strip_t *s, const ak_carriers_t *carriers);
  */
 
 bool ak_strip_header(const ak_strip_t *s, ak_str_t lowcase);
+
+/* The same of those that claim an identity alone. */
+
+bool ak_strip_identity(const ak_strip_t *s, ak_str_t lowcase);
 
 /*
  * Whether the set holds query arguments, cookies or subprotocols at all, and

@@ -451,9 +451,44 @@ test_no_memory(void **state)
 
     /* what is there already takes none */
 
+    pool.left = SIZE_MAX;
+    assert_int_equal(ak_strip_add_header(s, S("x-c")), AK_OK);
+    carriers.n = 1;
+
     pool.left = 0;
+    assert_int_equal(ak_strip_add_carriers(s, &carriers), AK_OK);
+    assert_int_equal(ak_strip_add_header(s, S("x-c")), AK_OK);
+
+    /* one of both is found in two lists */
+
+    pool.left = 0;
+    assert_int_equal(ak_strip_add_header(s, S("x-a")), AK_NO_MEMORY);
+    pool.left = 1;
     assert_int_equal(ak_strip_add_header(s, S("x-a")), AK_OK);
-    assert_int_equal(ak_strip_add_header(s, S("authorization")), AK_OK);
+}
+
+
+static void
+test_identities(void **state)
+{
+    ak_diag_t    d;
+    ak_strip_t  *s;
+
+    (void) state;
+
+    s = ak_strip_create(&pool.mem);
+    assert_non_null(s);
+    assert_int_equal(ak_carriers_parse(S("x-token"), &pool.mem, &carriers,
+                                       &d), AK_OK);
+    assert_int_equal(ak_strip_add_carriers(s, &carriers), AK_OK);
+    assert_int_equal(ak_strip_add_header(s, S("x-user")), AK_OK);
+
+    assert_true(ak_strip_header(s, S("x-user")));
+    assert_true(ak_strip_identity(s, S("x-user")));
+    assert_true(ak_strip_identity(s, S("x_user")));
+    assert_true(ak_strip_header(s, S("x-token")));
+    assert_false(ak_strip_identity(s, S("x-token")));
+    assert_false(ak_strip_identity(s, S("authorization")));
 }
 
 
@@ -464,6 +499,7 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
     cmocka_unit_test_setup_teardown(test_subprotocol, setup, teardown),
     cmocka_unit_test_setup_teardown(test_nothing_found, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_identities, setup, teardown),
     cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown)
 };
 
