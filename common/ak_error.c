@@ -62,6 +62,10 @@ static const ak_error_t  ak_errors[] = {
         "The token provided is not a well-formed JWT. Sign in again to get "
         "a new one."),
 
+    ak_unauthorized("jwt_encrypted",
+        "The token provided is an encrypted one (JWE), which cannot be read "
+        "here. Send one that is only signed."),
+
     ak_unauthorized("jwt_signature",
         "The signature of the token provided cannot be verified. Sign in "
         "again to get a new one."),

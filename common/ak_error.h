@@ -30,6 +30,7 @@ typedef enum {
     AK_EXPIRED,
 
     AK_JWT_MALFORMED,
+    AK_JWT_ENCRYPTED,
     AK_JWT_SIGNATURE,
     AK_JWT_EXPIRED,
     AK_JWT_NOT_YET,

@@ -33,6 +33,7 @@ static const row_t  rows[] = {
     { AK_DISABLED, "disabled", 401, "invalid_api_key", false, false },
     { AK_EXPIRED, "expired", 401, "invalid_api_key", false, false },
     { AK_JWT_MALFORMED, "jwt_malformed", 401, "invalid_api_key", false, false },
+    { AK_JWT_ENCRYPTED, "jwt_encrypted", 401, "invalid_api_key", false, false },
     { AK_JWT_SIGNATURE, "jwt_signature", 401, "invalid_api_key", false, false },
     { AK_JWT_EXPIRED, "jwt_expired", 401, "invalid_api_key", false, false },
     { AK_JWT_NOT_YET, "jwt_not_yet", 401, "invalid_api_key", false, false },
