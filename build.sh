@@ -18,8 +18,9 @@ declare -A packages=(
     [nginx]="nginx nginx-dev"
     [run]="curl perl"
     [redis]="redis-server"
-    [test]="libcmocka-dev nghttp2-client openssl"
-    [bench]="wrk nghttp2-client valgrind"
+    [test]="libcmocka-dev nghttp2-client openssl libcrypt-jwt-perl
+            libio-socket-ssl-perl"
+    [bench]="wrk nghttp2-client valgrind openssl libcrypt-jwt-perl"
     [valgrind]="valgrind"
     [lint]="shellcheck"
 )
@@ -40,8 +41,10 @@ usage: ./build.sh [COMMAND] [ARGUMENTS]
   bench [OPTIONS]   CPU time and instructions a request; bench --help
   bench stores [OPTIONS]
                     memory and time of look-ups among many keys
+  bench jwt [OPTIONS]
+                    CPU time of tokens, seen before and not
   lint              style, layers and warnings
-  sdk               fetches the npm package that t/sdk_*.t can use
+  sdk               fetches the npm packages that t/sdk_*.t can use
   install           the module for nginx, apikeyctl to PREFIX/bin
   deps [SETS]       installs missing Debian packages: build nginx run redis test
                     (without SETS: these five), bench valgrind lint, all
@@ -462,12 +465,14 @@ cmd_demo() {
 
 
 cmd_bench() {
+    local bench
+
     need build nginx run redis bench
     locked build_flavour "$build" plain all
     export_flavour plain "$build"
 
     case ${1:-} in
-        stores) shift; set -- "$root/bench/stores" "$@" ;;
+        stores | jwt) bench=$1; shift; set -- "$root/bench/$bench" "$@" ;;
         *) set -- "$root/bench/run" "$@" ;;
     esac
 
@@ -526,7 +531,7 @@ cmd_lint() {
     fi
 
     for file in "$root"/t/*.t "$root"/t/lib/*.p[lm] \
-                "$root"/bench/{Bench.pm,run,stores}; do
+                "$root"/bench/{Bench.pm,run,stores,jwt}; do
 
         perl -I"$root/t/lib" -I"$root/bench" -c "$file" > "$lint/perl" 2>&1 \
             || { cat "$lint/perl"; bad=1; }
@@ -558,14 +563,16 @@ cmd_sdk() {
         return
     fi
 
-    if [ -e "$build/sdk/node_modules/openai/package.json" ]; then
+    if [ -e "$build/sdk/node_modules/openai/package.json" ] \
+        && [ -e "$build/sdk/node_modules/jose/package.json" ]; then
         return
     fi
 
     mkdir -p "$build/sdk"
 
     npm install --silent --no-audit --no-fund --no-package-lock \
-        --prefix "$build/sdk" openai > "$build/sdk/npm.log" 2>&1 < /dev/null \
+        --prefix "$build/sdk" openai jose \
+        > "$build/sdk/npm.log" 2>&1 < /dev/null \
         || say "sdk: npm could not fetch it; see $build/sdk/npm.log"
 }
 

@@ -62,6 +62,29 @@ ctl_stack_open_log(void *data, ak_str_t target, ak_diag_t *d)
 }
 
 
+/* The keys were there, and are of no more use. */
+
+static ak_rc_t
+ctl_stack_hold_keys(void *data, ak_keys_t *keys, ak_diag_t *d)
+{
+    (void) data;
+    (void) d;
+
+    ak_keys_free(keys);
+
+    return AK_OK;
+}
+
+
+static void
+ctl_stack_warn(void *data, const char *text)
+{
+    (void) data;
+
+    fprintf(stderr, "apikeyctl: warning: %s\n", text);
+}
+
+
 static void
 ctl_stack_wrong(ctl_check_t *check, unsigned line, const char *why)
 {
@@ -358,6 +381,8 @@ ctl_stack_check(ctl_t *ctl)
     check->site.mem.alloc = ctl_stack_alloc;
     check->site.mem.data = check;
     check->site.open_log = ctl_stack_open_log;
+    check->site.hold_keys = ctl_stack_hold_keys;
+    check->site.warn = ctl_stack_warn;
     check->site.data = check;
     check->rows = json_array();
 

@@ -141,6 +141,17 @@ ak_fstore_create(size_t file_size)
 }
 
 
+bool
+ak_fstamp_same(const ak_fstamp_t *a, const ak_fstamp_t *b)
+{
+    return a->device == b->device && a->inode == b->inode
+           && a->size == b->size && a->seconds == b->seconds
+           && a->nanoseconds == b->nanoseconds
+           && a->changed == b->changed
+           && a->changed_nanoseconds == b->changed_nanoseconds;
+}
+
+
 ak_fstore_t *
 ak_fstore_open(const char *path, ak_diag_t *d)
 {

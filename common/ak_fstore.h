@@ -35,6 +35,8 @@ typedef struct {
 
 ak_rc_t ak_fstore_stamp(const char *path, ak_fstamp_t *stamp);
 
+bool ak_fstamp_same(const ak_fstamp_t *a, const ak_fstamp_t *b);
+
 
 /*
  * Opens the file, to be read by ak_fstore_step(); blocks on the disk.  NULL:

@@ -18,6 +18,7 @@ static const ak_module_t *const  ak_modules[] = {
     &ak_mod_identity,
     &ak_mod_inject,
     &ak_mod_ip,
+    &ak_mod_jwt,
     &ak_mod_key,
     &ak_mod_rate,
     &ak_mod_route,

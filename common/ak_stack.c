@@ -580,6 +580,10 @@ ak_stack_module(ak_stack_t *s, ak_line_t *line, ak_str_t name,
         }
 
         memset(line->conf, 0, m->conf_size);
+
+        if (m->defaults != NULL) {
+            m->defaults(line->conf);
+        }
     }
 
     if (ak_args_read(line->conf, m->args, mem, args, n, d) != AK_OK) {
@@ -1134,6 +1138,7 @@ ak_stack_adopt(ak_txn_t *t)
     t->owner = t->identity.owner;
     t->name = t->identity.name;
     t->record = t->identity.record;
+    t->claims = t->identity.claims;
     t->source = t->identity.source;
 }
 

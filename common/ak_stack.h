@@ -8,6 +8,7 @@
 
 
 #include "ak_args.h"
+#include "ak_keys.h"
 #include "ak_strip.h"
 #include "ak_txn.h"
 
@@ -37,6 +38,18 @@ typedef struct {
      */
 
     void    *(*open_log)(void *data, ak_str_t target, ak_diag_t *d);
+
+    /*
+     * Looks after a line's keys as long as there are the stacks: frees them
+     * at the end, and brings newer ones where what they come from changes.
+     * AK_ERROR: it cannot, and the diagnostic says why; the caller frees them.
+     */
+
+    ak_rc_t  (*hold_keys)(void *data, ak_keys_t *keys, ak_diag_t *d);
+
+    /* Tells the operator of what is unwise and not wrong; or NULL. */
+
+    void     (*warn)(void *data, const char *text);
     void      *data;
 } ak_site_t;
 
@@ -67,6 +80,10 @@ typedef struct {
     size_t            conf_size;
     size_t            state_size;
     const ak_arg_t   *args;            /* what a line takes, NULL: nothing */
+
+    /* Sets what arguments that are not given are, where zero is not it. */
+
+    void            (*defaults)(void *conf);
 
     /* Checks and completes conf, which the arguments were read into. */
 

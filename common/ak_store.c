@@ -694,6 +694,19 @@ ak_store_record_key(const ak_store_conf_t *conf, ak_str_t id, uint8_t *dst,
 }
 
 
+ak_rc_t
+ak_store_mark_key(const ak_store_conf_t *conf, ak_str_t name, uint8_t *dst,
+    ak_str_t *key)
+{
+    ak_str_t  parts[2];
+
+    parts[0] = conf->prefix;
+    parts[1] = name;
+
+    return ak_store_join(parts, 2, dst, key);
+}
+
+
 /*
  * An owner may hold ":" and a provider may not: the last ":" parts them, and
  * no two pairs have one key.
@@ -815,4 +828,32 @@ ak_store_fields(const ak_reply_t *reply, ak_field_t *fields, size_t max,
     *n = reply->n / 2;
 
     return AK_OK;
+}
+
+
+ak_rc_t
+ak_store_text(const ak_reply_t *reply, ak_str_t *text)
+{
+    *text = ak_str(NULL, 0);
+
+    if (reply == NULL) {
+        return AK_UNAVAILABLE;
+    }
+
+    switch (reply->type) {
+
+    case AK_REPLY_STRING:
+        *text = reply->str;
+        return AK_OK;
+
+    case AK_REPLY_NIL:
+        return AK_NOT_FOUND;
+
+    case AK_REPLY_ERROR:
+        return ak_str_starts(reply->str, ak_literal("WRONGTYPE "))
+               ? AK_ERROR : AK_UNAVAILABLE;
+
+    default:
+        return AK_ERROR;
+    }
 }

@@ -65,7 +65,9 @@ ak_rc_t ak_store_password(const char *path, uint8_t *dst, size_t *len,
     ak_diag_t *d);
 
 /*
- * The store's names: <prefix>key:<id> and <prefix>upstream:<owner>:<provider>.
+ * The store's names: <prefix>key:<id>, <prefix>upstream:<owner>:<provider>, and
+ * those of marks, <prefix>revoked:jti:<jti> and <prefix>revoked:sub:<sub>, of
+ * which what is behind the prefix is passed.
  * They are written to dst of AK_STORE_KEY_MAX bytes; AK_ERROR: too long.
  */
 
@@ -75,6 +77,8 @@ ak_rc_t ak_store_record_key(const ak_store_conf_t *conf, ak_str_t id,
     uint8_t *dst, ak_str_t *key);
 ak_rc_t ak_store_tokens_key(const ak_store_conf_t *conf, ak_str_t owner,
     ak_str_t provider, uint8_t *dst, ak_str_t *key);
+ak_rc_t ak_store_mark_key(const ak_store_conf_t *conf, ak_str_t name,
+    uint8_t *dst, ak_str_t *key);
 
 /*
  * The fields of an HGETALL reply.  AK_NOT_FOUND: the reply is an empty array.
@@ -85,6 +89,13 @@ ak_rc_t ak_store_tokens_key(const ak_store_conf_t *conf, ak_str_t owner,
 
 ak_rc_t ak_store_fields(const ak_reply_t *reply, ak_field_t *fields,
     size_t max, size_t *n);
+
+/*
+ * The text of a GET reply, likewise.  AK_NOT_FOUND: there is none.  AK_ERROR:
+ * there is something that is no text.
+ */
+
+ak_rc_t ak_store_text(const ak_reply_t *reply, ak_str_t *text);
 
 
 #endif /* _AK_STORE_H_INCLUDED_ */

@@ -102,6 +102,7 @@ ak_txn_forget(ak_txn_t *t)
     t->owner = ak_str(NULL, 0);
     t->name = ak_str(NULL, 0);
     t->record = ak_str(NULL, 0);
+    t->claims = ak_str(NULL, 0);
     t->source = AK_SOURCE_NONE;
 }
 
@@ -133,6 +134,24 @@ ak_txn_ask_rate(ak_txn_t *t, ak_str_t name, const ak_rate_t *rate)
     t->need.rate = rate;
 
     return ak_txn_ask(t, AK_NEED_RATE, name, ak_str(NULL, 0));
+}
+
+
+ak_reason_e
+ak_txn_ask_keep(ak_txn_t *t, ak_str_t name, ak_str_t value)
+{
+    t->need.value = value;
+
+    return ak_txn_ask(t, AK_NEED_KEEP, name, ak_str(NULL, 0));
+}
+
+
+ak_reason_e
+ak_txn_ask_keys(ak_txn_t *t, ak_keys_t *keys)
+{
+    t->need.keys = keys;
+
+    return ak_txn_ask(t, AK_NEED_KEYS, ak_str(NULL, 0), ak_str(NULL, 0));
 }
 
 

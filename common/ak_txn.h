@@ -11,6 +11,7 @@
 #include "ak_crypt.h"
 #include "ak_error.h"
 #include "ak_keyring.h"
+#include "ak_keys.h"
 #include "ak_mem.h"
 #include "ak_provider.h"
 #include "ak_rate.h"
@@ -42,6 +43,12 @@ typedef enum {
     AK_NEED_RECORD,            /* of the key id "name" */
     AK_NEED_TOKENS,            /* of the owner "name" for "provider" */
     AK_NEED_RATE,              /* a token of the bucket "name" */
+    AK_NEED_KEPT,              /* what was kept under "name", any bytes */
+    AK_NEED_KEEP,              /* to keep "value" so; the answer is nothing */
+    AK_NEED_KEYS,              /* newer ones than "keys" has; AK_NOT_FOUND:
+                                  there are none, or it is too early to ask */
+    AK_NEED_MARK,              /* the text under the prefix and "name" */
+    AK_NEED_FOREIGN,           /* the text under "name", another's */
     AK_NEED_PAUSE              /* to be called again later, for tests */
 } ak_need_e;
 
@@ -50,7 +57,9 @@ typedef struct {
     ak_need_e         type;
     ak_str_t          name;
     ak_str_t          provider;
+    ak_str_t          value;
     const ak_rate_t  *rate;
+    ak_keys_t        *keys;
 } ak_need_t;
 
 
@@ -92,6 +101,7 @@ typedef struct {
     ak_str_t     name;         /* of the key */
     ak_str_t     record;       /* packed, see ak_record.h; may be empty, where
                                   there is none */
+    ak_str_t     claims;       /* of a token: JSON; empty: there are none */
     ak_source_e  source;       /* of the record */
 } ak_identity_t;
 
@@ -161,6 +171,7 @@ typedef struct ak_txn_s {
     ak_str_t             owner;        /*   the key that was refused */
     ak_str_t             name;
     ak_str_t             record;
+    ak_str_t             claims;
     ak_source_e          source;
     ak_str_t             provider;     /* whose key is injected */
     ak_str_t             slot;
@@ -253,6 +264,11 @@ ak_reason_e ak_txn_ask(ak_txn_t *t, ak_need_e type, ak_str_t name,
 
 ak_reason_e ak_txn_ask_rate(ak_txn_t *t, ak_str_t name,
     const ak_rate_t *rate);
+
+/* For modules: to keep a value, which lives as long, or newer keys. */
+
+ak_reason_e ak_txn_ask_keep(ak_txn_t *t, ak_str_t name, ak_str_t value);
+ak_reason_e ak_txn_ask_keys(ak_txn_t *t, ak_keys_t *keys);
 
 /* For modules: memory that is wiped at the end.  NULL: no more. */
 

@@ -376,7 +376,8 @@ ngx_http_apikey_conf_complete(ngx_conf_t *cf,
     mcf->uri_index = ngx_http_get_variable_index(cf, &uri);
 
     if (mcf->line_index == NGX_ERROR || mcf->uri_index == NGX_ERROR
-        || ngx_http_apikey_render_bodies(cf, mcf) != NGX_OK)
+        || ngx_http_apikey_render_bodies(cf, mcf) != NGX_OK
+        || ngx_http_apikey_keys_complete(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
     }

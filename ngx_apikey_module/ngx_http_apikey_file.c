@@ -146,22 +146,22 @@ ak_rc_t
 ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
     const ak_need_t *need, ak_str_t *value)
 {
-    if (need->type == AK_NEED_RECORD) {
+    switch (need->type) {
+
+    case AK_NEED_RECORD:
         return ak_fstore_record(file->store, need->name, value);
+
+    case AK_NEED_MARK:
+        return AK_NOT_FOUND;
+
+    case AK_NEED_FOREIGN:
+        return AK_UNAVAILABLE;
+
+    default: /* AK_NEED_TOKENS */
+        break;
     }
 
     return ak_fstore_tokens(file->store, need->name, need->provider, value);
-}
-
-
-static ngx_uint_t
-ngx_http_apikey_file_same(const ak_fstamp_t *a, const ak_fstamp_t *b)
-{
-    return a->device == b->device && a->inode == b->inode
-           && a->size == b->size && a->seconds == b->seconds
-           && a->nanoseconds == b->nanoseconds
-           && a->changed == b->changed
-           && a->changed_nanoseconds == b->changed_nanoseconds;
 }
 
 
@@ -189,7 +189,7 @@ ngx_http_apikey_file_check(ngx_event_t *ev)
         } else {
             file->missing = 0;
 
-            if (!ngx_http_apikey_file_same(&stamp, &stamped)) {
+            if (!ak_fstamp_same(&stamp, &stamped)) {
                 ngx_http_apikey_file_begin(file, &stamp);
             }
         }
@@ -214,7 +214,7 @@ ngx_http_apikey_file_begin(ngx_http_apikey_file_t *file,
 
     if (file->next == NULL) {
 
-        if (!ngx_http_apikey_file_same(stamp, &file->refused)) {
+        if (!ak_fstamp_same(stamp, &file->refused)) {
             file->refused = *stamp;
             ngx_log_error(NGX_LOG_ERR, file->log, 0,
                           "apikey: %s; what was read before stays in force",

@@ -416,6 +416,28 @@ ngx_http_apikey_suspend(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 }
 
 
+void
+ngx_http_apikey_resume_all(ngx_queue_t *waiters)
+{
+    ngx_queue_t            *q;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    while (!ngx_queue_empty(waiters)) {
+        q = ngx_queue_head(waiters);
+        ngx_queue_remove(q);
+
+        ctx = ngx_queue_data(q, ngx_http_apikey_ctx_t, queue);
+
+        ctx->queued = 0;
+
+        if (ctx->waiting) {
+            ctx->waiting = 0;
+            ngx_http_apikey_resume(ctx);
+        }
+    }
+}
+
+
 static void
 ngx_http_apikey_detach(void *data)
 {

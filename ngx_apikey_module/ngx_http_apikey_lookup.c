@@ -15,8 +15,9 @@
  * flight looks at the zone until the answer is there.
  */
 
-#define NGX_HTTP_APIKEY_KEY_MAX     (2 * AK_NAME_MAX + 2)
+#define NGX_HTTP_APIKEY_KEY_MAX     480        /* bytes, with its letter */
 #define NGX_HTTP_APIKEY_FIELDS_MAX  64
+#define NGX_HTTP_APIKEY_MARK_MAX    64         /* bytes that are kept of one */
 #define NGX_HTTP_APIKEY_POLL        2          /* milliseconds */
 
 
@@ -25,6 +26,9 @@
 #define NGX_HTTP_APIKEY_RECORD      'k'        /* id */
 #define NGX_HTTP_APIKEY_TOKENS      't'        /* owner ":" provider */
 #define NGX_HTTP_APIKEY_BUCKET      'b'        /* of a rate: its name */
+#define NGX_HTTP_APIKEY_KEPT        'j'        /* a digest */
+#define NGX_HTTP_APIKEY_MARK        'm'        /* name under the prefix */
+#define NGX_HTTP_APIKEY_FOREIGN     'f'        /* name */
 
 
 struct ngx_http_apikey_flight_s {
@@ -36,10 +40,22 @@ struct ngx_http_apikey_flight_s {
 };
 
 
+/* Whether it says that something is revoked, and is a text. */
+
+static ngx_inline ngx_uint_t
+ngx_http_apikey_is_mark(ngx_str_t *key)
+{
+    return key->data[0] == NGX_HTTP_APIKEY_MARK
+           || key->data[0] == NGX_HTTP_APIKEY_FOREIGN;
+}
+
+
 static ngx_int_t ngx_http_apikey_lookup_redis(
     ngx_http_apikey_main_conf_t *mcf, ngx_http_apikey_ctx_t *ctx,
     ngx_str_t *key);
 static void ngx_http_apikey_lookup_rate(ngx_http_apikey_main_conf_t *mcf,
+    ngx_http_apikey_ctx_t *ctx, ngx_str_t *key);
+static void ngx_http_apikey_lookup_kept(ngx_http_apikey_main_conf_t *mcf,
     ngx_http_apikey_ctx_t *ctx, ngx_str_t *key);
 static void ngx_http_apikey_lookup_pause(ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_pause_handler(ngx_event_t *ev);
@@ -104,13 +120,40 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
         return NGX_AGAIN;
     }
 
+    if (need->type == AK_NEED_KEYS) {
+        return ngx_http_apikey_keys_newer(ctx);
+    }
+
     if (ngx_http_apikey_lookup_key(need, buf, &key) != NGX_OK) {
-        ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
+        ngx_http_apikey_answer(ctx, need->type == AK_NEED_RECORD
+                               || need->type == AK_NEED_TOKENS
+                               ? AK_NOT_FOUND : AK_UNAVAILABLE,
+                               AK_SOURCE_NONE, NULL, 0);
         return NGX_OK;
     }
 
-    if (need->type == AK_NEED_RATE) {
+    switch (need->type) {
+
+    case AK_NEED_RATE:
         ngx_http_apikey_lookup_rate(mcf, ctx, &key);
+        return NGX_OK;
+
+    case AK_NEED_KEPT:
+    case AK_NEED_KEEP:
+        ngx_http_apikey_lookup_kept(mcf, ctx, &key);
+        return NGX_OK;
+
+    default:
+        break;
+    }
+
+    if (mcf->store == NULL) {
+
+        /* tokens need none: then nothing is said of them here */
+
+        ngx_http_apikey_answer(ctx, need->type == AK_NEED_MARK
+                               ? AK_NOT_FOUND : AK_UNAVAILABLE,
+                               AK_SOURCE_NONE, NULL, 0);
         return NGX_OK;
     }
 
@@ -147,6 +190,7 @@ ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
     if (flight == NULL) {
 
         found = ngx_http_apikey_zone_lookup(mcf->zone, key, hash,
+                                            ngx_http_apikey_is_mark(key),
                                             mcf->store->timeout, &rc,
                                             mcf->value, &len);
 
@@ -206,6 +250,37 @@ ngx_http_apikey_lookup_rate(ngx_http_apikey_main_conf_t *mcf,
 }
 
 
+/* Only the zone has it, and only as long as there is room. */
+
+static void
+ngx_http_apikey_lookup_kept(ngx_http_apikey_main_conf_t *mcf,
+    ngx_http_apikey_ctx_t *ctx, ngx_str_t *key)
+{
+    size_t      len;
+    uint32_t    hash;
+    ngx_int_t   rc;
+    ak_need_t  *need;
+
+    need = &ctx->txn.need;
+    hash = ngx_murmur_hash2(key->data, key->len);
+
+    if (need->type == AK_NEED_KEEP) {
+        ngx_http_apikey_zone_store(mcf->zone, key, hash, AK_OK, need->value);
+        ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
+        return;
+    }
+
+    rc = ngx_http_apikey_zone_kept(mcf->zone, key, hash, mcf->value, &len);
+
+    if (rc == NGX_OK) {
+        ngx_http_apikey_answer(ctx, AK_OK, AK_SOURCE_HIT, mcf->value, len);
+
+    } else {
+        ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
+    }
+}
+
+
 static void
 ngx_http_apikey_lookup_pause(ngx_http_apikey_ctx_t *ctx)
 {
@@ -256,30 +331,30 @@ ngx_http_apikey_lookup_key(const ak_need_t *need, u_char *buf, ngx_str_t *key)
 {
     u_char  *p;
 
-    if (need->name.len > AK_NAME_MAX || need->provider.len > AK_NAME_MAX) {
+    static const u_char  letters[] = {
+        [AK_NEED_RECORD] = NGX_HTTP_APIKEY_RECORD,
+        [AK_NEED_TOKENS] = NGX_HTTP_APIKEY_TOKENS,
+        [AK_NEED_RATE] = NGX_HTTP_APIKEY_BUCKET,
+        [AK_NEED_KEPT] = NGX_HTTP_APIKEY_KEPT,
+        [AK_NEED_KEEP] = NGX_HTTP_APIKEY_KEPT,
+        [AK_NEED_MARK] = NGX_HTTP_APIKEY_MARK,
+        [AK_NEED_FOREIGN] = NGX_HTTP_APIKEY_FOREIGN
+    };
+
+    if (need->type >= ak_nitems(letters) || letters[need->type] == 0
+        || need->name.len + need->provider.len + 2 > NGX_HTTP_APIKEY_KEY_MAX)
+    {
         return NGX_ERROR;
     }
 
     p = buf;
 
-    switch (need->type) {
+    *p++ = letters[need->type];
+    p = ngx_cpymem(p, need->name.data, need->name.len);
 
-    case AK_NEED_RECORD:
-    case AK_NEED_RATE:
-        *p++ = (need->type == AK_NEED_RECORD) ? NGX_HTTP_APIKEY_RECORD
-                                              : NGX_HTTP_APIKEY_BUCKET;
-        p = ngx_cpymem(p, need->name.data, need->name.len);
-        break;
-
-    case AK_NEED_TOKENS:
-        *p++ = NGX_HTTP_APIKEY_TOKENS;
-        p = ngx_cpymem(p, need->name.data, need->name.len);
+    if (need->type == AK_NEED_TOKENS) {
         *p++ = ':';
         p = ngx_cpymem(p, need->provider.data, need->provider.len);
-        break;
-
-    default:
-        return NGX_ERROR;
     }
 
     key->data = buf;
@@ -361,10 +436,26 @@ ngx_http_apikey_flight_query(ngx_http_apikey_flight_t *flight)
 
     name = ak_str(flight->key + 1, flight->sn.str.len - 1);
 
-    if (flight->key[0] == NGX_HTTP_APIKEY_RECORD) {
-        rc = ak_store_record_key(store, name, buf, &argv[1]);
+    argv[0] = ak_literal("HGETALL");
 
-    } else {
+    switch (flight->key[0]) {
+
+    case NGX_HTTP_APIKEY_RECORD:
+        rc = ak_store_record_key(store, name, buf, &argv[1]);
+        break;
+
+    case NGX_HTTP_APIKEY_MARK:
+        argv[0] = ak_literal("GET");
+        rc = ak_store_mark_key(store, name, buf, &argv[1]);
+        break;
+
+    case NGX_HTTP_APIKEY_FOREIGN:
+        argv[0] = ak_literal("GET");
+        argv[1] = name;
+        rc = AK_OK;
+        break;
+
+    default: /* NGX_HTTP_APIKEY_TOKENS */
 
         /* a provider's name has no colon, an owner's may */
 
@@ -379,13 +470,12 @@ ngx_http_apikey_flight_query(ngx_http_apikey_flight_t *flight)
                                      - (colon + 1));
 
         rc = ak_store_tokens_key(store, name, provider, buf, &argv[1]);
+        break;
     }
 
     if (rc != AK_OK) {
         return NGX_ERROR;
     }
-
-    argv[0] = ak_literal("HGETALL");
 
     if (ngx_apikey_redis_query(flight->mcf->redis, argv, 2,
                                ngx_http_apikey_flight_reply, flight)
@@ -410,6 +500,8 @@ ngx_http_apikey_flight_poll(ngx_event_t *ev)
 
     found = ngx_http_apikey_zone_lookup(flight->mcf->zone, &flight->sn.str,
                                         flight->sn.node.key,
+                                        ngx_http_apikey_is_mark(
+                                                            &flight->sn.str),
                                         flight->mcf->store->timeout, &rc,
                                         flight->mcf->value, &len);
     switch (found) {
@@ -455,9 +547,22 @@ ngx_http_apikey_flight_pack(ngx_http_apikey_flight_t *flight,
 {
     size_t      n;
     ak_rc_t     rc;
+    ak_str_t    text;
+    ngx_str_t   name;
+    ngx_uint_t  mark;
     ak_field_t  fields[NGX_HTTP_APIKEY_FIELDS_MAX];
 
-    rc = ak_store_fields(reply, fields, NGX_HTTP_APIKEY_FIELDS_MAX, &n);
+    n = 0;
+    text = ak_str(NULL, 0);
+
+    mark = ngx_http_apikey_is_mark(&flight->sn.str);
+
+    name.data = flight->key + 1;
+    name.len = flight->sn.str.len - 1;
+
+    rc = mark ? ak_store_text(reply, &text)
+              : ak_store_fields(reply, fields, NGX_HTTP_APIKEY_FIELDS_MAX,
+                                &n);
 
     switch (rc) {
 
@@ -469,15 +574,20 @@ ngx_http_apikey_flight_pack(ngx_http_apikey_flight_t *flight,
 
     case AK_UNAVAILABLE:
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "apikey: redis refused to read \"%V\"",
-                      &flight->sn.str);
+                      "apikey: redis refused to read \"%V\"", &name);
         return rc;
 
     default:
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "apikey: \"%V\" in redis is not what it should be",
-                      &flight->sn.str);
+                      &name);
         return rc;
+    }
+
+    if (mark) {
+        *len = ngx_min(text.len, NGX_HTTP_APIKEY_MARK_MAX);
+        ngx_memcpy(flight->mcf->value, text.data, *len);
+        return AK_OK;
     }
 
     if (flight->key[0] == NGX_HTTP_APIKEY_RECORD) {
@@ -554,6 +664,7 @@ static void
 ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
     ak_source_e source, size_t len)
 {
+    ak_rc_t                       said;
     uint32_t                      hash;
     ngx_str_t                    *key;
     ngx_queue_t                   waiters, *q;
@@ -573,11 +684,15 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
     if (rc == AK_UNAVAILABLE) {
         ngx_http_apikey_zone_release(mcf->zone, key, hash);
 
-        if (ngx_http_apikey_zone_stale(mcf->zone, key, hash, mcf->value,
-                                       &len)
-            == NGX_OK)
+        if (ngx_http_apikey_zone_stale(mcf->zone, key, hash, &said,
+                                       mcf->value, &len)
+            == NGX_OK
+            && (said == AK_OK || ngx_http_apikey_is_mark(key)))
         {
-            rc = AK_OK;
+            /* that there is no such key may have changed; that nobody had
+               revoked a token is as good as a record of before */
+
+            rc = said;
             source = AK_SOURCE_STALE;
         }
 
@@ -603,17 +718,5 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
         ngx_http_apikey_answer(ctx, rc, source, mcf->value, len);
     }
 
-    while (!ngx_queue_empty(&waiters)) {
-        q = ngx_queue_head(&waiters);
-        ngx_queue_remove(q);
-
-        ctx = ngx_queue_data(q, ngx_http_apikey_ctx_t, queue);
-
-        ctx->queued = 0;
-
-        if (ctx->waiting) {
-            ctx->waiting = 0;
-            ngx_http_apikey_resume(ctx);
-        }
-    }
+    ngx_http_apikey_resume_all(&waiters);
 }

@@ -68,6 +68,13 @@ static ngx_command_t  ngx_http_apikey_commands[] = {
       0,
       NULL },
 
+    { ngx_string("apikey_pass_credential"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_apikey_pass_credential,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_apikey_loc_conf_t, pass),
+      NULL },
+
     { ngx_string("apikey_realm"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_apikey_realm,
@@ -231,6 +238,7 @@ ngx_http_apikey_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->inject = NGX_CONF_UNSET_PTR;
+    lcf->pass = NGX_CONF_UNSET;
 
     return lcf;
 }
@@ -257,12 +265,13 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (conf->name.data == NULL && conf->inject == NGX_CONF_UNSET_PTR
-        && prev->stack != NULL)
+        && conf->pass == NGX_CONF_UNSET && prev->stack != NULL)
     {
         /* the very same stack: a session opened with it stays open */
 
         conf->name = prev->name;
         conf->inject = prev->inject;
+        conf->pass = prev->pass;
         conf->stack = prev->stack;
         conf->rules = prev->rules;
 
@@ -280,6 +289,13 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_init_ptr_value(conf->inject, NULL);
+
+    if (conf->pass == NGX_CONF_UNSET) {
+        conf->pass = prev->pass;
+        conf->passed = prev->passed;
+    }
+
+    ngx_conf_init_value(conf->pass, 0);
 
     if (conf->name.len == 0) {
         return NGX_CONF_OK;
@@ -337,6 +353,8 @@ ngx_http_apikey_init_process(ngx_cycle_t *cycle)
         ngx_http_apikey_file_start(mcf->file, cycle);
     }
 
+    ngx_http_apikey_keys_start(mcf, cycle);
+
     return NGX_OK;
 }
 
@@ -348,7 +366,13 @@ ngx_http_apikey_exit_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_apikey_worker_conf(cycle);
 
-    if (mcf != NULL && mcf->redis != NULL) {
+    if (mcf == NULL) {
+        return;
+    }
+
+    ngx_http_apikey_keys_stop(mcf);
+
+    if (mcf->redis != NULL) {
         ngx_apikey_redis_stop(mcf->redis);
     }
 }

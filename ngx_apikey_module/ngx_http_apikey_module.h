@@ -63,6 +63,7 @@ typedef struct {
     ak_site_t                     site;
     ngx_array_t                   stacks;      /* by name; the first is
                                                   that of "apikey on" */
+    ngx_array_t                   sources;     /* of keys of tokens */
     ak_strip_t                   *strip;       /* what must not pass */
     ngx_uint_t                    used;        /* by some location */
 
@@ -88,8 +89,10 @@ typedef struct {
 typedef struct {
     ngx_str_t                     name;        /* of the stack; len 0: off */
     ak_stack_t                   *inject;      /* the line of apikey_inject */
+    ngx_flag_t                    pass;        /* the client's credential */
     ngx_http_apikey_where_t       named;
     ngx_http_apikey_where_t       injected;
+    ngx_http_apikey_where_t       passed;
 
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     ak_stack_t                   *stack;       /* NULL: not enabled */
@@ -178,6 +181,8 @@ char *ngx_http_apikey_stacks_check(ngx_conf_t *cf,
 char *ngx_http_apikey_stack(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_apikey(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_apikey_inject(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_apikey_pass_credential(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_apikey_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /*
@@ -217,6 +222,13 @@ void ngx_http_apikey_report(ngx_http_apikey_ctx_t *ctx);
 /* The answer that ctx waited for is in its transaction: goes on. */
 
 void ngx_http_apikey_resume(ngx_http_apikey_ctx_t *ctx);
+
+/*
+ * The same of all in a queue, who have been answered: one that goes on may end
+ * others.
+ */
+
+void ngx_http_apikey_resume_all(ngx_queue_t *waiters);
 
 
 /* ngx_http_apikey_request.c */
@@ -276,6 +288,28 @@ void ngx_http_apikey_file_start(ngx_http_apikey_file_t *file,
 
 ak_rc_t ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
     const ak_need_t *need, ak_str_t *value);
+
+
+/* ngx_http_apikey_keys.c */
+
+/* For ak_site_t. */
+
+ak_rc_t ngx_http_apikey_hold_keys(void *data, ak_keys_t *keys, ak_diag_t *d);
+
+/* When all has been read. */
+
+ngx_int_t ngx_http_apikey_keys_complete(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+/* In a worker: from now on changes are looked for, and no more. */
+
+void ngx_http_apikey_keys_start(ngx_http_apikey_main_conf_t *mcf,
+    ngx_cycle_t *cycle);
+void ngx_http_apikey_keys_stop(ngx_http_apikey_main_conf_t *mcf);
+
+/* AK_NEED_KEYS, as ngx_http_apikey_lookup() does. */
+
+ngx_int_t ngx_http_apikey_keys_newer(ngx_http_apikey_ctx_t *ctx);
 
 
 /* ngx_http_apikey_variables.c */

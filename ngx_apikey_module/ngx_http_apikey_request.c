@@ -293,17 +293,25 @@ ngx_http_apikey_view_address(ngx_connection_t *c, ak_str_t *value)
 ngx_int_t
 ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
+    bool                        (*forbidden)(const ak_strip_t *s,
+                                             ak_str_t lowcase);
     ngx_uint_t                    i, valued;
     ngx_list_t                    headers;
     ngx_list_part_t              *part;
     ngx_table_elt_t              *h, *copy;
     const ak_strip_t             *strip;
+    ngx_http_apikey_loc_conf_t   *lcf;
     ngx_http_apikey_main_conf_t  *mcf;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_apikey_module);
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_apikey_module);
     strip = mcf->strip;
 
-    valued = ngx_http_apikey_has_valued(strip);
+    /* what an operator passes is the credential, and never an identity */
+
+    forbidden = lcf->pass ? ak_strip_identity : ak_strip_header;
+
+    valued = !lcf->pass && ngx_http_apikey_has_valued(strip);
 
     if (ngx_http_apikey_new_list(r, ctx, &headers) != NGX_OK) {
         return NGX_ERROR;
@@ -315,7 +323,7 @@ ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ak_strip_header(strip, ngx_http_apikey_lowcase(&h[i]))) {
+            if (forbidden(strip, ngx_http_apikey_lowcase(&h[i]))) {
                 continue;
             }
 
@@ -576,8 +584,9 @@ ngx_int_t
 ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
     ngx_uint_t inject)
 {
-    unsigned    i;
-    ngx_list_t  headers;
+    unsigned                     i;
+    ngx_list_t                   headers;
+    ngx_http_apikey_loc_conf_t  *lcf;
 
     headers = r->headers_in.headers;
 
@@ -596,6 +605,12 @@ ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
     if (!ctx->edited) {
         ctx->headers = headers;
         ctx->edited = 1;
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_apikey_module);
+
+    if (lcf->pass) {
+        ctx->injected = 1;
     }
 
     for (i = 0; inject && i < ctx->txn.neffects; i++) {

@@ -34,6 +34,7 @@ static char *ngx_http_apikey_blame(ngx_conf_t *cf,
 static void ngx_http_apikey_here(ngx_conf_t *cf,
     ngx_http_apikey_where_t *where);
 static void *ngx_http_apikey_conf_alloc(void *data, size_t size);
+static void ngx_http_apikey_warn(void *data, const char *text);
 
 
 #define NGX_HTTP_APIKEY_WORDS_MAX  (AK_LINES_MAX + 8)
@@ -54,6 +55,8 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     mcf->site.mem.alloc = ngx_http_apikey_conf_alloc;
     mcf->site.mem.data = cf->pool;
     mcf->site.open_log = ngx_http_apikey_open_log;
+    mcf->site.hold_keys = ngx_http_apikey_hold_keys;
+    mcf->site.warn = ngx_http_apikey_warn;
     mcf->site.data = cf;
 
     mcf->strip = ak_strip_create(&mcf->site.mem);
@@ -61,6 +64,8 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     if (mcf->strip == NULL
         || ngx_array_init(&mcf->stacks, cf->pool, 4,
                           sizeof(ngx_http_apikey_named_t))
+           != NGX_OK
+        || ngx_array_init(&mcf->sources, cf->pool, 4, sizeof(void *))
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -299,6 +304,18 @@ ngx_http_apikey_inject(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_apikey_pass_credential(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_apikey_loc_conf_t *lcf = conf;
+
+    ngx_http_apikey_here(cf, &lcf->passed);
+
+    return ngx_conf_set_flag_slot(cf, cmd, conf);
+}
+
+
+char *
 ngx_http_apikey_location_stack(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf, ngx_http_apikey_loc_conf_t *lcf)
 {
@@ -368,6 +385,13 @@ ngx_http_apikey_stack_needs(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    if (inject && lcf->pass) {
+        ngx_http_apikey_blame(cf, &lcf->passed, "apikey_pass_credential",
+                              "an upstream gets one credential, and the "
+                              "location injects one");
+        return NGX_ERROR;
+    }
+
     if (inject && mcf->keyring == NULL) {
         where = lcf->inject ? &lcf->injected : &lcf->named;
         directive = lcf->inject ? "apikey_inject" : "apikey";
@@ -405,4 +429,11 @@ static void *
 ngx_http_apikey_conf_alloc(void *data, size_t size)
 {
     return ngx_palloc(data, size);
+}
+
+
+static void
+ngx_http_apikey_warn(void *data, const char *text)
+{
+    ngx_conf_log_error(NGX_LOG_WARN, (ngx_conf_t *) data, 0, "%s", text);
 }

@@ -4,6 +4,7 @@
  */
 
 
+#include "ak_claim.h"
 #include "ngx_http_apikey_module.h"
 
 
@@ -24,6 +25,11 @@ static ngx_int_t ngx_http_apikey_cache_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_apikey_meta_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_int_t ngx_http_apikey_claim_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void *ngx_http_apikey_pool_alloc(void *data, size_t size);
 
 
 #define ngx_http_apikey_var(name, handler, data, flags)                      \
@@ -59,6 +65,9 @@ static ngx_http_variable_t  ngx_http_apikey_vars[] = {
                         offsetof(ngx_http_apikey_ctx_t, txn.slot), 0),
 
     ngx_http_apikey_var("apikey_meta_", ngx_http_apikey_meta_variable, 0,
+                        NGX_HTTP_VAR_PREFIX),
+
+    ngx_http_apikey_var("apikey_claim_", ngx_http_apikey_claim_variable, 0,
                         NGX_HTTP_VAR_PREFIX),
 
     ngx_http_null_variable
@@ -223,4 +232,45 @@ ngx_http_apikey_meta_variable(ngx_http_request_t *r,
                  name->len - (sizeof("apikey_meta_") - 1));
 
     return ngx_http_apikey_set_variable(v, ak_record_meta(&rec, key));
+}
+
+
+static ngx_int_t
+ngx_http_apikey_claim_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t *name = (ngx_str_t *) data;
+
+    ak_mem_t                mem;
+    ak_str_t                claim, value;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (ctx == NULL || !ctx->txn.identified) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    claim = ak_str(name->data + sizeof("apikey_claim_") - 1,
+                   name->len - (sizeof("apikey_claim_") - 1));
+
+    /* not of the context's arena: a log may look after it is wiped */
+
+    mem.alloc = ngx_http_apikey_pool_alloc;
+    mem.data = r->pool;
+
+    if (ak_claim(ctx->txn.claims, claim, &mem, &value) != AK_OK) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_apikey_set_variable(v, value);
+}
+
+
+static void *
+ngx_http_apikey_pool_alloc(void *data, size_t size)
+{
+    return ngx_pnalloc(data, size);
 }

@@ -24,6 +24,13 @@ typedef struct {
 
 #define NGX_HTTP_APIKEY_EVICT_MAX  64
 
+/* And for a document, which is of many pages, and rare. */
+
+#define NGX_HTTP_APIKEY_SHARED_EVICT_MAX  4096
+
+#define NGX_HTTP_APIKEY_SHARED_ROOM       16384    /* bytes, at least */
+#define NGX_HTTP_APIKEY_SHARED_RETRY      1000     /* milliseconds */
+
 
 static void ngx_http_apikey_zone_insert_value(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
@@ -39,8 +46,14 @@ static ngx_http_apikey_entry_t *ngx_http_apikey_zone_add(
 static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e);
 static ngx_uint_t ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
-    ngx_http_apikey_entry_t *e);
+    ngx_http_apikey_entry_t *e, ngx_uint_t brief);
 static ngx_msec_t ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e);
+static void *ngx_http_apikey_zone_alloc(ngx_http_apikey_zone_t *zone,
+    size_t size);
+static ngx_uint_t ngx_http_apikey_zone_past(ngx_msec_t since,
+    ngx_msec_t interval);
+static u_char *ngx_http_apikey_zone_make_room(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, size_t len);
 
 
 ngx_int_t
@@ -77,6 +90,7 @@ ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                     ngx_http_apikey_zone_insert_value);
 
     ngx_queue_init(&zone->sh->queue);
+    ngx_queue_init(&zone->sh->shared);
 
     /* a full zone is no error: entries are evicted */
 
@@ -278,7 +292,7 @@ ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
 
 static ngx_uint_t
 ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
-    ngx_http_apikey_entry_t *e)
+    ngx_http_apikey_entry_t *e, ngx_uint_t brief)
 {
     ngx_msec_t  ttl;
 
@@ -286,7 +300,7 @@ ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
         return 0;
     }
 
-    ttl = (e->rc == AK_OK) ? zone->ttl : zone->negative_ttl;
+    ttl = (e->rc == AK_OK && !brief) ? zone->ttl : zone->negative_ttl;
 
     return ngx_http_apikey_entry_age(e) < ttl;
 }
@@ -307,7 +321,8 @@ ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e)
 
 ngx_http_apikey_zone_e
 ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, ngx_msec_t wait, ak_rc_t *rc, u_char *value, size_t *len)
+    uint32_t hash, ngx_uint_t brief, ngx_msec_t wait, ak_rc_t *rc,
+    u_char *value, size_t *len)
 {
     ngx_http_apikey_zone_e    found;
     ngx_http_apikey_entry_t  *e;
@@ -321,7 +336,7 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
         ngx_queue_insert_head(&zone->sh->queue, &e->queue);
     }
 
-    if (e != NULL && ngx_http_apikey_entry_fresh(zone, e)) {
+    if (e != NULL && ngx_http_apikey_entry_fresh(zone, e, brief)) {
 
         *rc = e->rc;
         *len = e->value_len;
@@ -355,6 +370,35 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
 ngx_int_t
 ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, ak_rc_t *said, u_char *value, size_t *len)
+{
+    ngx_int_t                 rc;
+    ngx_http_apikey_entry_t  *e;
+
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_find(zone, key, hash);
+
+    if (e != NULL && (e->rc == AK_OK || e->rc == AK_NOT_FOUND)
+        && ngx_http_apikey_entry_age(e) < zone->stale)
+    {
+        *said = e->rc;
+        *len = e->value_len;
+        ngx_memcpy(value, e->data + e->key_len, e->value_len);
+
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_apikey_zone_kept(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     uint32_t hash, u_char *value, size_t *len)
 {
     ngx_int_t                 rc;
@@ -366,9 +410,10 @@ ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
-    if (e != NULL && e->rc == AK_OK
-        && ngx_http_apikey_entry_age(e) < zone->stale)
-    {
+    if (e != NULL) {
+        ngx_queue_remove(&e->queue);
+        ngx_queue_insert_head(&zone->sh->queue, &e->queue);
+
         *len = e->value_len;
         ngx_memcpy(value, e->data + e->key_len, e->value_len);
 
@@ -469,4 +514,281 @@ ngx_http_apikey_zone_release(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/* Memory for what is not evicted itself. */
+
+static void *
+ngx_http_apikey_zone_alloc(ngx_http_apikey_zone_t *zone, size_t size)
+{
+    void        *p;
+    ngx_uint_t   i;
+
+    for (i = 0; i < NGX_HTTP_APIKEY_SHARED_EVICT_MAX; i++) {
+
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (p != NULL || ngx_queue_empty(&zone->sh->queue)) {
+            return p;
+        }
+
+        ngx_http_apikey_zone_delete(zone,
+                     ngx_queue_data(ngx_queue_last(&zone->sh->queue),
+                                    ngx_http_apikey_entry_t, queue));
+    }
+
+    return NULL;
+}
+
+
+ngx_http_apikey_shared_t *
+ngx_http_apikey_zone_shared(ngx_http_apikey_zone_t *zone, ngx_str_t *name)
+{
+    ngx_queue_t               *q;
+    ngx_http_apikey_shared_t  *shared;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    for (q = ngx_queue_head(&zone->sh->shared);
+         q != ngx_queue_sentinel(&zone->sh->shared);
+         q = ngx_queue_next(q))
+    {
+        shared = ngx_queue_data(q, ngx_http_apikey_shared_t, queue);
+
+        if (shared->name_len == name->len
+            && ngx_memcmp(shared->name, name->data, name->len) == 0)
+        {
+            goto done;
+        }
+    }
+
+    shared = ngx_http_apikey_zone_alloc(zone,
+                                        sizeof(ngx_http_apikey_shared_t)
+                                        + name->len);
+    if (shared != NULL) {
+        ngx_memzero(shared, sizeof(ngx_http_apikey_shared_t));
+
+        shared->name_len = name->len;
+        ngx_memcpy(shared->name, name->data, name->len);
+
+        ngx_queue_insert_tail(&zone->sh->shared, &shared->queue);
+    }
+
+done:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return shared;
+}
+
+
+/* Whether it is as long ago, or never was. */
+
+static ngx_uint_t
+ngx_http_apikey_zone_past(ngx_msec_t since, ngx_msec_t interval)
+{
+    return since == 0
+           || (ngx_msec_int_t) (ngx_current_msec - since)
+              >= (ngx_msec_int_t) interval;
+}
+
+
+ngx_http_apikey_lease_e
+ngx_http_apikey_zone_shared_lease(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, ngx_msec_t refresh, ngx_msec_t interval,
+    ngx_msec_t wait)
+{
+    ngx_uint_t                due;
+    ngx_msec_t                now;
+    ngx_http_apikey_lease_e   lease;
+
+    now = ngx_current_msec ? ngx_current_msec : 1;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (shared->busy != 0
+        && (ngx_msec_int_t) (shared->busy - ngx_current_msec) > 0)
+    {
+        lease = NGX_HTTP_APIKEY_LEASE_BUSY;
+        goto done;
+    }
+
+    if (refresh == 0) {
+        due = ngx_http_apikey_zone_past(shared->asked, interval);
+
+    } else {
+
+        /* without any it is tried more often */
+
+        if (shared->said == 0) {
+            interval = ngx_min(interval, NGX_HTTP_APIKEY_SHARED_RETRY);
+        }
+
+        due = ngx_http_apikey_zone_past(shared->said, refresh)
+              && ngx_http_apikey_zone_past(shared->due, interval);
+    }
+
+    if (!due) {
+        lease = shared->failed ? NGX_HTTP_APIKEY_LEASE_FAILED
+                               : NGX_HTTP_APIKEY_LEASE_EARLY;
+        goto done;
+    }
+
+    if (refresh == 0) {
+        shared->asked = now;
+
+    } else {
+        shared->due = now;
+    }
+
+    shared->busy = now + wait;
+
+    lease = NGX_HTTP_APIKEY_LEASE_TAKEN;
+
+done:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return lease;
+}
+
+
+/*
+ * Room for a document.  There is more than it needs, taken while the zone is
+ * new: in one that is full there are no pages side by side any more, and the
+ * next one may be longer.
+ */
+
+static u_char *
+ngx_http_apikey_zone_make_room(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, size_t len)
+{
+    u_char  *p;
+    size_t   room;
+
+    if (len <= shared->room) {
+        return shared->text;
+    }
+
+    room = ngx_max(NGX_HTTP_APIKEY_SHARED_ROOM, 2 * len);
+    p = ngx_slab_alloc_locked(zone->shpool, room);
+
+    if (p == NULL) {
+        room = len;
+        p = ngx_http_apikey_zone_alloc(zone, room);
+    }
+
+    if (p != NULL) {
+
+        if (shared->text != NULL) {
+            ngx_slab_free_locked(zone->shpool, shared->text);
+        }
+
+        /* what was there is not here */
+
+        shared->text = p;
+        shared->room = room;
+        shared->len = 0;
+    }
+
+    return p;
+}
+
+
+ngx_uint_t
+ngx_http_apikey_zone_shared_put(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, ngx_str_t *text)
+{
+    u_char      *p;
+    ngx_uint_t   version;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    shared->busy = 0;
+    shared->attempts++;
+
+    p = ngx_http_apikey_zone_make_room(zone, shared, text->len);
+
+    if (p != NULL
+        && (shared->version == 0 || shared->len != text->len
+            || ngx_memcmp(p, text->data, text->len) != 0))
+    {
+        ngx_memcpy(p, text->data, text->len);
+        shared->len = text->len;
+        shared->version++;
+    }
+
+    shared->failed = (p == NULL);
+
+    if (p != NULL) {
+        shared->said = ngx_current_msec ? ngx_current_msec : 1;
+    }
+
+    version = (p == NULL) ? 0 : shared->version;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return version;
+}
+
+
+void
+ngx_http_apikey_zone_shared_fail(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    shared->busy = 0;
+    shared->failed = 1;
+    shared->attempts++;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/* As if it had not been tried. */
+
+void
+ngx_http_apikey_zone_shared_give_up(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    shared->busy = 0;
+    shared->due = 0;
+    shared->asked = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_apikey_zone_shared_get(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, ngx_uint_t *version, ngx_str_t *text)
+{
+    ngx_int_t  rc;
+
+    /* a look without the lock: it is one word */
+
+    if (*(volatile ngx_uint_t *) &shared->version == *version) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    text->len = shared->len;
+    text->data = ngx_alloc(text->len, ngx_cycle->log);
+
+    if (text->data != NULL) {
+        ngx_memcpy(text->data, shared->text, text->len);
+        *version = shared->version;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
 }

@@ -27,6 +27,7 @@ typedef struct {
     ngx_rbtree_t                  rbtree;
     ngx_rbtree_node_t             sentinel;
     ngx_queue_t                   queue;       /* last used first */
+    ngx_queue_t                   shared;      /* what is never evicted */
 } ngx_http_apikey_zone_sh_t;
 
 
@@ -46,22 +47,55 @@ typedef enum {
 } ngx_http_apikey_zone_e;
 
 
+/* A document that one worker fetches for all. */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    ngx_msec_t                    said;        /* when it was fetched last; */
+    ngx_msec_t                    due;         /*   when it was tried because
+                                                    it was due, */
+    ngx_msec_t                    asked;       /*   or asked for; 0: never */
+    ngx_msec_t                    busy;        /* a worker fetches until then */
+    ngx_uint_t                    version;     /* of text; 0: there is none */
+    ngx_uint_t                    failed;      /* the last time */
+    ngx_uint_t                    attempts;    /* that have ended */
+    size_t                        len;
+    size_t                        room;        /* for text */
+    u_char                       *text;
+    size_t                        name_len;
+    u_char                        name[1];
+} ngx_http_apikey_shared_t;
+
+
+typedef enum {
+    NGX_HTTP_APIKEY_LEASE_TAKEN,       /* the caller is to fetch */
+    NGX_HTTP_APIKEY_LEASE_BUSY,        /* another worker does */
+    NGX_HTTP_APIKEY_LEASE_EARLY,       /* it is not the time */
+    NGX_HTTP_APIKEY_LEASE_FAILED       /* nor is it, and the last one failed */
+} ngx_http_apikey_lease_e;
+
+
 ngx_int_t ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 /*
  * Looks a key up.  A value is copied to value, which has room for AK_VALUE_MAX
- * bytes.  After MISS others are told BUSY until the caller stores or releases
+ * bytes; with "brief" it is fresh for no longer than what is not there.  After
+ * MISS others are told BUSY until the caller stores or releases
  * the key, or "wait" milliseconds have passed.
  */
 
 ngx_http_apikey_zone_e ngx_http_apikey_zone_lookup(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash,
-    ngx_msec_t wait, ak_rc_t *rc, u_char *value, size_t *len);
+    ngx_uint_t brief, ngx_msec_t wait, ak_rc_t *rc, u_char *value,
+    size_t *len);
 
-/* What was said last and no longer than "stale" ago; NGX_DECLINED: nothing. */
+/*
+ * What was said last and no longer than "stale" ago: AK_OK and a value, or
+ * AK_NOT_FOUND.  NGX_DECLINED: nothing.
+ */
 
 ngx_int_t ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone,
-    ngx_str_t *key, uint32_t hash, u_char *value, size_t *len);
+    ngx_str_t *key, uint32_t hash, ak_rc_t *rc, u_char *value, size_t *len);
 
 /*
  * Keeps what the store said: AK_OK and a value, AK_NOT_FOUND, or AK_ERROR (it
@@ -79,6 +113,51 @@ void ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 ngx_int_t ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone,
     ngx_str_t *key, uint32_t hash, const ak_rate_t *rate,
     ak_allowance_t *allowance);
+
+/*
+ * What was kept under a key with ngx_http_apikey_zone_store(), however long
+ * ago; NGX_DECLINED: it is not there any more.
+ */
+
+ngx_int_t ngx_http_apikey_zone_kept(ngx_http_apikey_zone_t *zone,
+    ngx_str_t *key, uint32_t hash, u_char *value, size_t *len);
+
+/*
+ * The document of a name; it is there as long as the zone.  NULL: there is no
+ * room.
+ */
+
+ngx_http_apikey_shared_t *ngx_http_apikey_zone_shared(
+    ngx_http_apikey_zone_t *zone, ngx_str_t *name);
+
+/*
+ * Who is to fetch it?  Times are milliseconds.  With "refresh" it is because
+ * it is as old; with 0 because somebody asks for a newer one.  Neither is done
+ * twice within "interval".  After TAKEN others are told BUSY for "wait", or
+ * until one of those below is called.
+ */
+
+ngx_http_apikey_lease_e ngx_http_apikey_zone_shared_lease(
+    ngx_http_apikey_zone_t *zone, ngx_http_apikey_shared_t *shared,
+    ngx_msec_t refresh, ngx_msec_t interval, ngx_msec_t wait);
+
+/* Fetched; the version that it has now, or 0: there is no room. */
+
+ngx_uint_t ngx_http_apikey_zone_shared_put(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, ngx_str_t *text);
+
+void ngx_http_apikey_zone_shared_fail(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared);
+void ngx_http_apikey_zone_shared_give_up(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared);
+
+/*
+ * A copy where the version is another one than *version, which is set; to be
+ * freed with ngx_free().  NGX_DECLINED: it is not.
+ */
+
+ngx_int_t ngx_http_apikey_zone_shared_get(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_shared_t *shared, ngx_uint_t *version, ngx_str_t *text);
 
 /* The store did not say. */
 

@@ -24,7 +24,13 @@ my %text = map { $_ => ApikeyTest::_read($_) } @files;
 
 $ENV{BREAK_GLASS_KEYS} = 'break-glass-0Aa1Bb2Cc3';
 $t->create_key;
+$ENV{WEBUI_SECRET_KEY} = 'webui-secret-0Aa1Bb2Cc3Dd4Ee5Ff6';
 $t->file('list.keys', "$ENV{BREAK_GLASS_KEYS}\n", 0600);
+
+# RFC 8037, A.2
+
+$t->file('issuer.jwks', '{"kty":"OKP","crv":"Ed25519",'
+    . '"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}');
 
 
 # Where an example is to stand, and what of its machine is ours here.
@@ -38,6 +44,7 @@ sub whole {
     $text =~ s{/etc/nginx/apikey\.keyring}{$dir/keyring}g;
     $text =~ s{/etc/nginx/apikey\.keys}{$dir/keys}g;
     $text =~ s{/etc/nginx/[\w-]+\.keys}{$dir/list.keys}g;
+    $text =~ s{/etc/nginx/[\w-]+\.jwks}{$dir/issuer.jwks}g;
     $text =~ s{/var/log/nginx/}{$dir/}g;
     $text =~ s{https://(?:api\.openai\.com|\$\w+)}{http://127.0.0.1:1}g;
     $text =~ s{listen +8080}{listen 127.0.0.1:$port}g;
@@ -109,7 +116,8 @@ my $all = join '', map { ApikeyTest::_read($_) }
 while ($all =~ /^const ak_module_t  ak_mod_(\w+) =/mg) {
     my $module = $1;
     my $page = $text{"$root/docs/modules/$module.md"} // '';
-    my $source = ApikeyTest::_read("$root/common/modules/ak_mod_$module.c");
+    my $source = ApikeyTest::_read("$root/common/modules/ak_mod_$module.c")
+        . ApikeyTest::_read("$root/common/ak_${module}_line.c");
 
     like($page, qr/^# \Q$module\E\n/, "a page for $module");
     like($text{"$root/docs/stack.md"}, qr{\(modules/\Q$module\E\.md\)},
@@ -123,7 +131,7 @@ while ($all =~ /^const ak_module_t  ak_mod_(\w+) =/mg) {
 # Each reason that a stack can give.
 
 my ($errors) = ApikeyTest::_read("$root/common/ak_error.c");
-my $later = qr/^(?:jwt_\w+|too_many_failures|upstream_auth_failed)$/;
+my $later = qr/^(?:too_many_failures|upstream_auth_failed)$/;
 
 my @words = $errors =~ /^ +ak_[a-z]+\("(\w+)",/mg;
 

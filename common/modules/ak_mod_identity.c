@@ -4,12 +4,13 @@
  */
 
 
+#include "ak_claim.h"
 #include "ak_modules.h"
 
 
 /*
  * session ... identity [owner=HEADER] [id=HEADER] [name=HEADER]
- *                      [meta.KEY=HEADER ...]
+ *                      [meta.KEY=HEADER ...] [claim.PATH=HEADER ...]
  *
  * Tells the upstream who it is.  What a client sends in these headers never
  * gets there, whether there is something to put into them or not.
@@ -22,13 +23,14 @@ typedef enum {
     AK_IDENTITY_OWNER = 0,
     AK_IDENTITY_ID,
     AK_IDENTITY_NAME,
-    AK_IDENTITY_META
+    AK_IDENTITY_META,
+    AK_IDENTITY_CLAIM
 } ak_identity_e;
 
 
 typedef struct {
     ak_identity_e          what;
-    ak_str_t               key;        /* of META, without "meta." */
+    ak_str_t               key;        /* of META, CLAIM: behind the dot */
     ak_str_t               header;     /* as it is sent */
     ak_str_t               lowcase;
 } ak_identity_header_t;
@@ -50,6 +52,7 @@ static const ak_str_t  ak_identity_words[] = {
 
 
 static const ak_str_t  ak_identity_meta = ak_string("meta.");
+static const ak_str_t  ak_identity_claim = ak_string("claim.");
 
 
 /* What frames a message, or says what it is, is not for identities. */
@@ -70,17 +73,31 @@ static const ak_str_t  ak_identity_taken[] = {
 };
 
 
+static bool
+ak_identity_key(ak_identity_header_t *h, ak_str_t word, ak_str_t prefix)
+{
+    if (word.len <= prefix.len || !ak_str_starts(word, prefix)) {
+        return false;
+    }
+
+    h->key = ak_str(word.data + prefix.len, word.len - prefix.len);
+
+    return true;
+}
+
+
 static ak_rc_t
 ak_identity_what(ak_identity_header_t *h, ak_str_t word, ak_diag_t *d)
 {
     unsigned  i;
 
-    if (word.len > ak_identity_meta.len
-        && ak_str_starts(word, ak_identity_meta))
-    {
+    if (ak_identity_key(h, word, ak_identity_meta)) {
         h->what = AK_IDENTITY_META;
-        h->key = ak_str(word.data + ak_identity_meta.len,
-                        word.len - ak_identity_meta.len);
+        return AK_OK;
+    }
+
+    if (ak_identity_key(h, word, ak_identity_claim)) {
+        h->what = AK_IDENTITY_CLAIM;
         return AK_OK;
     }
 
@@ -92,7 +109,8 @@ ak_identity_what(ak_identity_header_t *h, ak_str_t word, ak_diag_t *d)
     }
 
     return ak_diag(d, "unknown argument \"%.*s\", it must be \"owner\", "
-                   "\"id\", \"name\" or \"meta.KEY\"", AK_FMT(word));
+                   "\"id\", \"name\", \"meta.KEY\" or \"claim.PATH\"",
+                   AK_FMT(word));
 }
 
 
@@ -252,9 +270,11 @@ ak_identity_strip(const void *data, ak_strip_t *strip)
 
 
 static ak_str_t
-ak_identity_value(const ak_txn_t *t, const ak_identity_header_t *h,
+ak_identity_value(ak_txn_t *t, const ak_identity_header_t *h,
     const ak_record_t *rec)
 {
+    ak_str_t  value;
+
     switch (h->what) {
 
     case AK_IDENTITY_OWNER:
@@ -265,6 +285,10 @@ ak_identity_value(const ak_txn_t *t, const ak_identity_header_t *h,
 
     case AK_IDENTITY_NAME:
         return t->name;
+
+    case AK_IDENTITY_CLAIM:
+        return (ak_claim(t->claims, h->key, &t->mem, &value) == AK_OK)
+               ? value : ak_str(NULL, 0);
 
     default: /* AK_IDENTITY_META */
         return ak_record_meta(rec, h->key);
@@ -366,7 +390,7 @@ ak_identity_open(ak_txn_t *t, const void *data, void *state)
 
 
 static const ak_arg_t  ak_identity_args[] = {
-    { AK_ARG_PAIRS, ak_string("owner|id|name|meta.KEY=HEADER"),
+    { AK_ARG_PAIRS, ak_string("owner|id|name|meta.KEY|claim.PATH=HEADER"),
       offsetof(ak_identity_conf_t, pairs), NULL,
       "which header tells what" },
     { .type = AK_ARG_END }

@@ -97,6 +97,7 @@ ak_key_judge(ak_txn_t *t, ak_str_t id)
         return AK_EXPIRED;
     }
 
+    memset(&who, 0, sizeof(ak_identity_t));
     who.id = id;
     who.owner = rec.owner;
     who.name = rec.name;

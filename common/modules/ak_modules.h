@@ -18,6 +18,7 @@ extern const ak_module_t  ak_mod_deny;
 extern const ak_module_t  ak_mod_identity;
 extern const ak_module_t  ak_mod_inject;
 extern const ak_module_t  ak_mod_ip;
+extern const ak_module_t  ak_mod_jwt;
 extern const ak_module_t  ak_mod_key;
 extern const ak_module_t  ak_mod_rate;
 extern const ak_module_t  ak_mod_route;

@@ -100,6 +100,18 @@ fuzz_free(fuzz_t *f)
 }
 
 
+static ak_rc_t
+fuzz_hold_keys(void *data, ak_keys_t *keys, ak_diag_t *d)
+{
+    (void) data;
+    (void) d;
+
+    ak_keys_free(keys);
+
+    return AK_OK;
+}
+
+
 static void *
 fuzz_open_log(void *data, ak_str_t target, ak_diag_t *d)
 {
@@ -404,6 +416,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f.site.mem.alloc = fuzz_alloc;
     f.site.mem.data = &f;
     f.site.open_log = fuzz_open_log;
+    f.site.hold_keys = fuzz_hold_keys;
     f.site.data = &f;
 
     for (i = 0; i < FUZZ_STACKS; i++) {

@@ -137,6 +137,7 @@ run(bench_t *b)
 
     assert_int_equal(rc == AK_OK, b->t.reason == AK_SUCCESS);
     assert_int_equal(rc == AK_OK, b->t.identified);
+    assert_int_equal(b->t.claims.len, 0);
     assert_null(b->t.alert);
 
     return rc;

@@ -157,6 +157,8 @@ unit_leaks(const void *text, size_t len, ak_str_t secret, size_t piece)
 
 /* Memory that ends with the test; "left" allocations succeed. */
 
+#define UNIT_KEYS_MAX  16
+
 typedef struct unit_chunk_s  unit_chunk_t;
 
 struct unit_chunk_s {
@@ -170,6 +172,9 @@ typedef struct {
     ak_mem_t       mem;
     unit_chunk_t  *chunks;
     size_t         left;
+    ak_keys_t     *keys[UNIT_KEYS_MAX];        /* that lines gave to hold */
+    size_t         nkeys;
+    char           warned[AK_DIAG_MAX];        /* the last warning */
 } unit_pool_t;
 
 
@@ -207,6 +212,8 @@ unit_pool_init(unit_pool_t *pool)
     pool->mem.data = pool;
     pool->chunks = NULL;
     pool->left = SIZE_MAX;
+    pool->nkeys = 0;
+    pool->warned[0] = '\0';
 }
 
 
@@ -214,6 +221,10 @@ static inline void
 unit_pool_free(unit_pool_t *pool)
 {
     unit_chunk_t  *chunk;
+
+    while (pool->nkeys != 0) {
+        ak_keys_free(pool->keys[--pool->nkeys]);
+    }
 
     while (pool->chunks != NULL) {
         chunk = pool->chunks;
@@ -370,10 +381,35 @@ unit_open_log(void *data, ak_str_t target, ak_diag_t *d)
 }
 
 
+static inline ak_rc_t
+unit_hold_keys(void *data, ak_keys_t *keys, ak_diag_t *d)
+{
+    unit_pool_t *pool = data;
+
+    if (pool->nkeys == UNIT_KEYS_MAX) {
+        return ak_diag(d, "there is no room for keys");
+    }
+
+    pool->keys[pool->nkeys++] = keys;
+
+    return AK_OK;
+}
+
+
+static inline void
+unit_warn(void *data, const char *text)
+{
+    unit_pool_t *pool = data;
+
+    (void) snprintf(pool->warned, sizeof(pool->warned), "%s", text);
+}
+
+
 static inline ak_site_t
 unit_site(unit_pool_t *pool)
 {
-    ak_site_t  site = { pool->mem, unit_open_log, pool };
+    ak_site_t  site = { pool->mem, unit_open_log, unit_hold_keys, unit_warn,
+                        pool };
 
     return site;
 }
