@@ -199,6 +199,19 @@ static const char  ctl_help_upstream_delete[] =
     "  --slot SLOT      which one (without it, the slot \"default\")\n";
 
 
+static const char  ctl_help_jwt_check[] =
+    "Reads a token without an echo, or from standard input where that is no\n"
+    "terminal, decodes it, and tells of each check that \"auth ... jwt\" with\n"
+    "these arguments makes whether it holds, and why not.  The arguments are\n"
+    "those of the line of a stack:\n"
+    "\n"
+    "  secret=env:NAME|file:PATH, key=PATH or jwks=PATH\n"
+    "  issuer=, audience=, algorithms=, owner=, leeway=, ...\n"
+    "\n"
+    "Whether the token was revoked is not asked.  The exit status is 1 where\n"
+    "it would be refused.\n";
+
+
 static const ctl_command_t  ctl_commands[] = {
     { "init", NULL, ctl_init, 0, 0, 0,
       "--keyring FILE", "make a keyring", ctl_help_init },
@@ -259,7 +272,11 @@ static const ctl_command_t  ctl_commands[] = {
       "remove the key of a slot", ctl_help_upstream_delete },
 
     { "stack", "check", ctl_stack_check, 0, 1, 1,
-      "FILE", "check stacks of a configuration", ctl_help_stack_check }
+      "FILE", "check stacks of a configuration", ctl_help_stack_check },
+
+    { "jwt", "check", ctl_jwt_check, 0, 1, CTL_STORE_WORDS_MAX,
+      "ARGUMENT...", "explain what is wrong with a token",
+      ctl_help_jwt_check }
 };
 
 
@@ -677,10 +694,10 @@ ctl_run(ctl_t *ctl, int argc, char **argv)
 
         if (noun == NULL) {
             return ctl_usage(ctl, ctl->nwords == 0
-                             ? "a command is missing: init, key, upstream or "
-                               "stack"
+                             ? "a command is missing: init, key, upstream, "
+                               "stack or jwt"
                              : "there is no such command; there are init, "
-                               "key, upstream and stack");
+                               "key, upstream, stack and jwt");
         }
 
         return ctl_fail(CTL_USAGE, "%s \"apikeyctl %s --help\" shows the "

@@ -129,9 +129,13 @@ char *ctl_strdup(ak_str_t s);
 ctl_status_e ctl_keyring_open(ctl_t *ctl);
 void ctl_kid_text(const uint8_t *kid, char text[CTL_KID_TEXT_LEN + 1]);
 
-/* ctl_secret.c: the secret of stdin, at most AK_SECRET_MAX bytes to dst. */
+/*
+ * ctl_secret.c: the secret of stdin, at most max bytes to dst; "what" it is,
+ * for messages.
+ */
 
-ctl_status_e ctl_secret_read(const char *prompt, uint8_t *dst, size_t *len);
+ctl_status_e ctl_secret_read(const char *prompt, const char *what,
+    uint8_t *dst, size_t max, size_t *len);
 
 /* The commands. */
 
@@ -153,6 +157,8 @@ ctl_status_e ctl_upstream_check(ctl_t *ctl);
 ctl_status_e ctl_upstream_delete(ctl_t *ctl);
 
 ctl_status_e ctl_stack_check(ctl_t *ctl);
+
+ctl_status_e ctl_jwt_check(ctl_t *ctl);
 
 
 #endif /* _CTL_H_INCLUDED_ */

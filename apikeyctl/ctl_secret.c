@@ -19,9 +19,9 @@
 #include "ctl.h"
 
 
-/* The longest secret, the end of its line, and one byte to tell of more. */
+/* Beside the longest secret: the end of its line, and one byte more. */
 
-#define CTL_SECRET_INPUT  (AK_SECRET_MAX + 3)
+#define CTL_SECRET_END  3
 
 
 static const int  ctl_signals[] = {
@@ -116,7 +116,8 @@ ctl_terminal_restore(ctl_terminal_t *t)
 /* A line of the terminal; AK_AGAIN: a signal came, see ctl_signo. */
 
 static ak_rc_t
-ctl_terminal_line(const sigset_t *mask, uint8_t *dst, size_t *len)
+ctl_terminal_line(const sigset_t *mask, uint8_t *dst, size_t size,
+    size_t *len)
 {
     int            rc;
     ssize_t        n;
@@ -142,7 +143,7 @@ ctl_terminal_line(const sigset_t *mask, uint8_t *dst, size_t *len)
             return AK_ERROR;
         }
 
-        n = read(STDIN_FILENO, dst + *len, CTL_SECRET_INPUT - *len);
+        n = read(STDIN_FILENO, dst + *len, size - *len);
 
         if (n < 0) {
             return AK_ERROR;
@@ -150,7 +151,7 @@ ctl_terminal_line(const sigset_t *mask, uint8_t *dst, size_t *len)
 
         *len += (size_t) n;
 
-        if (n == 0 || *len == CTL_SECRET_INPUT || dst[*len - 1] == '\n') {
+        if (n == 0 || *len == size || dst[*len - 1] == '\n') {
             return AK_OK;
         }
     }
@@ -158,7 +159,7 @@ ctl_terminal_line(const sigset_t *mask, uint8_t *dst, size_t *len)
 
 
 static ak_rc_t
-ctl_secret_prompt(const char *prompt, uint8_t *dst, size_t *len)
+ctl_secret_prompt(const char *prompt, uint8_t *dst, size_t size, size_t *len)
 {
     int             signo;
     ak_rc_t         rc;
@@ -174,12 +175,12 @@ ctl_secret_prompt(const char *prompt, uint8_t *dst, size_t *len)
 
         fprintf(stderr, "%s: ", prompt);
 
-        rc = ctl_terminal_line(&t.mask, dst, len);
+        rc = ctl_terminal_line(&t.mask, dst, size, len);
 
         fputc('\n', stderr);
 
         if (rc != AK_OK) {
-            ak_mem_wipe(dst, CTL_SECRET_INPUT);
+            ak_mem_wipe(dst, size);
         }
 
         signo = ctl_signo;
@@ -202,14 +203,14 @@ ctl_secret_prompt(const char *prompt, uint8_t *dst, size_t *len)
 
 
 static ak_rc_t
-ctl_secret_stdin(uint8_t *dst, size_t *len)
+ctl_secret_stdin(uint8_t *dst, size_t size, size_t *len)
 {
     ssize_t  n;
 
     *len = 0;
 
-    while (*len < CTL_SECRET_INPUT) {
-        n = read(STDIN_FILENO, dst + *len, CTL_SECRET_INPUT - *len);
+    while (*len < size) {
+        n = read(STDIN_FILENO, dst + *len, size - *len);
 
         if (n < 0) {
             if (errno == EINTR) {
@@ -238,7 +239,7 @@ ctl_secret_space(uint8_t ch)
 
 
 static ctl_status_e
-ctl_secret_check(const uint8_t *p, size_t *len)
+ctl_secret_check(const char *what, const uint8_t *p, size_t max, size_t *len)
 {
     size_t  i;
 
@@ -251,26 +252,26 @@ ctl_secret_check(const uint8_t *p, size_t *len)
     }
 
     if (*len == 0) {
-        return ctl_fail(CTL_REFUSED, "the secret is empty; type it at the "
-                        "prompt, or give it on standard input");
+        return ctl_fail(CTL_REFUSED, "the %s is empty; type it at the "
+                        "prompt, or give it on standard input", what);
     }
 
-    if (*len > AK_SECRET_MAX) {
-        return ctl_fail(CTL_REFUSED, "the secret is longer than %d bytes; is "
-                        "it the right file?", AK_SECRET_MAX);
+    if (*len > max) {
+        return ctl_fail(CTL_REFUSED, "the %s is longer than %zu bytes; is "
+                        "it the right file?", what, max);
     }
 
     if (ctl_secret_space(p[0]) || ctl_secret_space(p[*len - 1])) {
-        return ctl_fail(CTL_REFUSED, "the secret begins or ends with white "
+        return ctl_fail(CTL_REFUSED, "the %s begins or ends with white "
                         "space, which is most likely no part of it; give it "
-                        "without");
+                        "without", what);
     }
 
     for (i = 0; i < *len; i++) {
         if (p[i] <= 0x20 || p[i] >= 0x7f) {
-            return ctl_fail(CTL_REFUSED, "the secret holds white space or "
-                            "what is no visible ASCII, and cannot stand in "
-                            "a header; give the key alone, on one line");
+            return ctl_fail(CTL_REFUSED, "the %s holds white space or what "
+                            "is no visible ASCII, and cannot stand in a "
+                            "header; give it alone, on one line", what);
         }
     }
 
@@ -279,32 +280,37 @@ ctl_secret_check(const uint8_t *p, size_t *len)
 
 
 ctl_status_e
-ctl_secret_read(const char *prompt, uint8_t *dst, size_t *len)
+ctl_secret_read(const char *prompt, const char *what, uint8_t *dst, size_t max,
+    size_t *len)
 {
-    ak_rc_t       rc;
-    uint8_t       input[CTL_SECRET_INPUT];
-    ctl_status_e  status;
+    size_t         size;
+    ak_rc_t        rc;
+    uint8_t       *input;
+    ctl_status_e   status;
+
+    size = max + CTL_SECRET_END;
+    input = ctl_alloc(size);
 
     if (isatty(STDIN_FILENO)) {
-        rc = ctl_secret_prompt(prompt, input, len);
+        rc = ctl_secret_prompt(prompt, input, size, len);
 
     } else {
-        rc = ctl_secret_stdin(input, len);
+        rc = ctl_secret_stdin(input, size, len);
     }
 
     if (rc != AK_OK) {
-        status = ctl_fail(CTL_REFUSED, "the secret cannot be read: %s",
+        status = ctl_fail(CTL_REFUSED, "the %s cannot be read: %s", what,
                           strerror(errno));
 
     } else {
-        status = ctl_secret_check(input, len);
+        status = ctl_secret_check(what, input, max, len);
     }
 
     if (status == CTL_DONE) {
         memcpy(dst, input, *len);
     }
 
-    ak_mem_wipe(input, sizeof(input));
+    ctl_free(input);
 
     return status;
 }

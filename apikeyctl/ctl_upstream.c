@@ -233,7 +233,8 @@ ctl_upstream_seal(ctl_t *ctl, const ak_place_t *place, uint8_t *token,
     ak_diag_t     d;
     ctl_status_e  status;
 
-    status = ctl_secret_read("Upstream key (it is not shown)", secret, &size);
+    status = ctl_secret_read("Upstream key (it is not shown)", "secret",
+                             secret, AK_SECRET_MAX, &size);
 
     if (status != CTL_DONE) {
         return status;
