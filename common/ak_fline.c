@@ -46,6 +46,31 @@ ak_fline_blank(ak_str_t text)
 }
 
 
+/* Whether it begins with {"revoked", or ends in the midst of that. */
+
+static bool
+ak_fline_like_mark(ak_str_t text)
+{
+    size_t  i, n;
+
+    static const char  begin[] = "{\"revoked\"";
+
+    n = 0;
+
+    for (i = 0; i < text.len && n < sizeof(begin) - 1; i++) {
+
+        if (text.data[i] == (uint8_t) begin[n]) {
+            n++;
+
+        } else if (text.data[i] != ' ' && text.data[i] != '\t') {
+            return false;
+        }
+    }
+
+    return n > 2;
+}
+
+
 static ak_str_t
 ak_fline_string(const json_t *value)
 {
@@ -137,12 +162,30 @@ ak_fline_field(ak_fline_t *line, const char *name, const json_t *value,
 }
 
 
+/* All members but the one that is the name. */
+
 static ak_rc_t
-ak_fline_key(ak_fline_t *line, json_t *root, ak_diag_t *d)
+ak_fline_fields(ak_fline_t *line, json_t *root, const char *but, ak_diag_t *d)
 {
     json_t      *value;
     const char  *name;
 
+    json_object_foreach(root, name, value) {
+
+        if (strcmp(name, but) != 0
+            && ak_fline_field(line, name, value, d) != AK_OK)
+        {
+            return AK_ERROR;
+        }
+    }
+
+    return AK_OK;
+}
+
+
+static ak_rc_t
+ak_fline_key(ak_fline_t *line, json_t *root, ak_diag_t *d)
+{
     if (ak_fline_member(root, "key", &line->id, d) != AK_OK) {
         return AK_ERROR;
     }
@@ -152,16 +195,24 @@ ak_fline_key(ak_fline_t *line, json_t *root, ak_diag_t *d)
         return ak_diag(d, "the member \"key\" is no id of a key");
     }
 
-    json_object_foreach(root, name, value) {
+    return ak_fline_fields(line, root, "key", d);
+}
 
-        if (strcmp(name, "key") != 0
-            && ak_fline_field(line, name, value, d) != AK_OK)
-        {
-            return AK_ERROR;
-        }
+
+static ak_rc_t
+ak_fline_mark(ak_fline_t *line, json_t *root, ak_diag_t *d)
+{
+    if (ak_fline_member(root, "revoked", &line->id, d) != AK_OK) {
+        return AK_ERROR;
     }
 
-    return AK_OK;
+    if (!ak_mark_name_valid(line->id)) {
+        line->id = ak_str(NULL, 0);
+        return ak_diag(d, "the member \"revoked\" is neither \"jti:\" nor "
+                       "\"sub:\" and what a token can have there");
+    }
+
+    return ak_fline_fields(line, root, "revoked", d);
 }
 
 
@@ -227,6 +278,10 @@ ak_fline_parse(ak_str_t text, ak_fline_t *line, ak_diag_t *d)
         return AK_OK;
     }
 
+    if (ak_fline_like_mark(text)) {
+        line->type = AK_FLINE_MARK;
+    }
+
     if (text.len > AK_FLINE_MAX) {
         return ak_diag(d, "it is longer than %d bytes", AK_FLINE_MAX);
     }
@@ -249,6 +304,10 @@ ak_fline_parse(ak_str_t text, ak_fline_t *line, ak_diag_t *d)
                        "(at byte %d)", error.position);
     }
 
+    if (line->type == AK_FLINE_MARK) {
+        return ak_fline_mark(line, j->root, d);
+    }
+
     if (json_object_get(j->root, "key") != NULL) {
         line->type = AK_FLINE_KEY;
         return ak_fline_key(line, j->root, d);
@@ -259,7 +318,13 @@ ak_fline_parse(ak_str_t text, ak_fline_t *line, ak_diag_t *d)
         return ak_fline_upstream(line, j->root, d);
     }
 
-    return ak_diag(d, "there is no member \"key\" or \"upstream\"");
+    if (json_object_get(j->root, "revoked") != NULL) {
+        line->type = AK_FLINE_MARK;
+        return ak_fline_mark(line, j->root, d);
+    }
+
+    return ak_diag(d, "there is no member \"key\", \"upstream\" or "
+                   "\"revoked\"");
 }
 
 
@@ -300,17 +365,23 @@ ak_fline_set(json_t *object, ak_str_t name, ak_str_t value)
 }
 
 
-/* created and expires are numbers to who reads JSON. */
+/* Times are numbers to who reads JSON. */
 
 static int
 ak_fline_set_field(json_t *object, const ak_field_t *f)
 {
-    size_t       i;
+    size_t       i, k;
     json_int_t   n;
 
-    if (!ak_str_eq(f->name, ak_literal("created"))
-        && !ak_str_eq(f->name, ak_literal("expires")))
-    {
+    static const char  *times[] = { "created", "expires", "at" };
+
+    for (k = 0; k < ak_nitems(times); k++) {
+        if (ak_str_eq(f->name, ak_cstr(times[k]))) {
+            break;
+        }
+    }
+
+    if (k == ak_nitems(times)) {
         return ak_fline_set(object, f->name, f->value);
     }
 
@@ -329,10 +400,7 @@ ak_fline_set_field(json_t *object, const ak_field_t *f)
         return ak_fline_set(object, f->name, f->value);
     }
 
-    return json_object_set_new(object,
-                               (f->name.data[0] == 'c') ? "created"
-                                                        : "expires",
-                               json_integer(n));
+    return json_object_set_new(object, times[k], json_integer(n));
 }
 
 
@@ -351,6 +419,9 @@ ak_fline_format(const ak_fline_t *line, size_t *len)
     if (line->type == AK_FLINE_KEY) {
         bad |= ak_fline_set(root, ak_literal("key"), line->id);
 
+    } else if (line->type == AK_FLINE_MARK) {
+        bad |= ak_fline_set(root, ak_literal("revoked"), line->id);
+
     } else {
         into = json_object();
         bad |= ak_fline_set(root, ak_literal("upstream"), line->owner);
@@ -359,10 +430,10 @@ ak_fline_format(const ak_fline_t *line, size_t *len)
     }
 
     for (i = 0; i < line->n; i++) {
-        bad |= (line->type == AK_FLINE_KEY)
-               ? ak_fline_set_field(into, &line->fields[i])
-               : ak_fline_set(into, line->fields[i].name,
-                              line->fields[i].value);
+        bad |= (line->type == AK_FLINE_UPSTREAM)
+               ? ak_fline_set(into, line->fields[i].name,
+                              line->fields[i].value)
+               : ak_fline_set_field(into, &line->fields[i]);
     }
 
     /* in memory of free(3): jansson may have been given other functions */

@@ -61,6 +61,8 @@ struct ak_fstore_s {
     ak_fentry_t **table;
     size_t        mask;
     size_t        count;
+    size_t        lost;                        /* marks without a name, */
+    unsigned      lost_line;                   /*   and where the first is */
     ak_fblock_t  *blocks;
     size_t        bytes;
 
@@ -68,9 +70,14 @@ struct ak_fstore_s {
 };
 
 
-/* Names of the table: a letter, then an id, or an owner, a zero, a provider. */
+/*
+ * Names of the table: a letter, then an id, or an owner, a zero, a provider,
+ * or "jti:" or "sub:" and which.
+ */
 
-#define AK_FSTORE_NAME_MAX  (2 * AK_NAME_MAX + 2)
+#define AK_FSTORE_NAME_MAX  (2 * AK_NAME_MAX + 8)
+
+_Static_assert(1 + AK_MARK_NAME_MAX <= AK_FSTORE_NAME_MAX, "names of marks");
 
 
 static void
@@ -216,6 +223,15 @@ size_t
 ak_fstore_size(const ak_fstore_t *f)
 {
     return f->bytes;
+}
+
+
+size_t
+ak_fstore_lost(const ak_fstore_t *f, unsigned *line)
+{
+    *line = f->lost_line;
+
+    return f->lost;
 }
 
 
@@ -426,10 +442,13 @@ ak_fstore_put(ak_fstore_t *f, ak_str_t name, ak_str_t value, bool damaged,
 }
 
 
+/* Of a key, and of a mark. */
+
 static ak_str_t
-ak_fstore_key_name(uint8_t dst[AK_FSTORE_NAME_MAX], ak_str_t id)
+ak_fstore_id_name(uint8_t dst[AK_FSTORE_NAME_MAX], uint8_t letter,
+    ak_str_t id)
 {
-    dst[0] = 'k';
+    dst[0] = letter;
     memcpy(dst + 1, id.data, id.len);
 
     return ak_str(dst, 1 + id.len);
@@ -456,12 +475,54 @@ ak_fstore_tokens_name(uint8_t dst[AK_FSTORE_NAME_MAX], ak_str_t owner,
 }
 
 
+static ak_str_t
+ak_fstore_line_name(uint8_t dst[AK_FSTORE_NAME_MAX], const ak_fline_t *line)
+{
+    switch (line->type) {
+
+    case AK_FLINE_KEY:
+        return ak_fstore_id_name(dst, 'k', line->id);
+
+    case AK_FLINE_MARK:
+        return ak_fstore_id_name(dst, 'm', line->id);
+
+    default: /* AK_FLINE_UPSTREAM */
+        return ak_fstore_tokens_name(dst, line->owner, line->provider);
+    }
+}
+
+
+/* When it ends, then the text of its time. */
+
+static ak_rc_t
+ak_fstore_pack_mark(ak_fstore_t *f, const ak_fline_t *line, size_t *len,
+    ak_diag_t *d)
+{
+    ak_mark_t  mark;
+
+    if (ak_mark_parse(line->fields, line->n, &mark, d) != AK_OK) {
+        return AK_ERROR;
+    }
+
+    memcpy(f->value, &mark.expires, sizeof(int64_t));
+    memcpy(f->value + sizeof(int64_t), mark.at.data, mark.at.len);
+
+    *len = sizeof(int64_t) + mark.at.len;
+
+    return AK_OK;
+}
+
+
 static ak_rc_t
 ak_fstore_pack(ak_fstore_t *f, const ak_fline_t *line, size_t *len,
     ak_diag_t *d)
 {
     unsigned     damaged;
     ak_record_t  rec;
+
+    if (line->type == AK_FLINE_MARK) {
+        return ak_fstore_pack_mark(f, line, len, d);
+    }
 
     if (line->type == AK_FLINE_KEY) {
 
@@ -493,6 +554,17 @@ ak_fstore_pack(ak_fstore_t *f, const ak_fline_t *line, size_t *len,
 }
 
 
+/* Somebody was revoked, and nobody knows who. */
+
+static void
+ak_fstore_lose(ak_fstore_t *f, unsigned line)
+{
+    if (f->lost++ == 0) {
+        f->lost_line = line;
+    }
+}
+
+
 /* A line that has a name and is damaged denies what it names. */
 
 static ak_rc_t
@@ -513,9 +585,13 @@ ak_fstore_line(ak_fstore_t *f, ak_str_t text, ak_diag_t *d)
         return AK_OK;
     }
 
-    named = (line.type == AK_FLINE_KEY)
-            ? line.id.len != 0
-            : line.owner.len != 0 && line.provider.len != 0;
+    named = (line.type == AK_FLINE_UPSTREAM)
+            ? line.owner.len != 0 && line.provider.len != 0
+            : line.id.len != 0;
+
+    if (line.type == AK_FLINE_MARK && !named) {
+        ak_fstore_lose(f, f->line);
+    }
 
     damaged = (rc != AK_OK);
 
@@ -524,13 +600,12 @@ ak_fstore_line(ak_fstore_t *f, ak_str_t text, ak_diag_t *d)
 
         /* slots that cannot be read are a part of their set */
 
-        damaged = (rc != AK_OK) && (line.type == AK_FLINE_KEY || len == 0);
+        damaged = (rc != AK_OK)
+                  && (line.type != AK_FLINE_UPSTREAM || len == 0);
     }
 
     if (named) {
-        name = (line.type == AK_FLINE_KEY)
-               ? ak_fstore_key_name(buf, line.id)
-               : ak_fstore_tokens_name(buf, line.owner, line.provider);
+        name = ak_fstore_line_name(buf, &line);
 
         switch (ak_fstore_put(f, name, ak_str(f->value, damaged ? 0 : len),
                               damaged, &twice))
@@ -555,6 +630,28 @@ ak_fstore_line(ak_fstore_t *f, ak_str_t text, ak_diag_t *d)
 }
 
 
+/* The rest of a line that is too long is passed over. */
+
+static void
+ak_fstore_skip(ak_fstore_t *f)
+{
+    ak_fline_t  line;
+
+    if (!f->skip) {
+        (void) ak_fline_parse(ak_str(f->buf, f->last), &line, NULL);
+
+        if (line.type == AK_FLINE_MARK) {
+            ak_fstore_lose(f, f->line + 1);
+        }
+
+        ak_fline_free(&line);
+    }
+
+    f->skip = true;
+    f->last = 0;
+}
+
+
 /* Reads on where there is room.  AK_ERROR: it cannot. */
 
 static ak_rc_t
@@ -573,8 +670,7 @@ ak_fstore_fill(ak_fstore_t *f, ak_diag_t *d)
     if (f->last == f->size) {
 
         if (f->size > AK_FLINE_MAX) {
-            f->skip = true;
-            f->last = 0;
+            ak_fstore_skip(f);
 
         } else {
             p = realloc(f->buf, f->size * 2);
@@ -752,7 +848,7 @@ ak_fstore_record(const ak_fstore_t *f, ak_str_t id, ak_str_t *value)
         return AK_NOT_FOUND;
     }
 
-    return ak_fstore_find(f, ak_fstore_key_name(buf, id), value);
+    return ak_fstore_find(f, ak_fstore_id_name(buf, 'k', id), value);
 }
 
 
@@ -768,4 +864,40 @@ ak_fstore_tokens(const ak_fstore_t *f, ak_str_t owner, ak_str_t provider,
 
     return ak_fstore_find(f, ak_fstore_tokens_name(buf, owner, provider),
                           value);
+}
+
+
+ak_rc_t
+ak_fstore_mark(const ak_fstore_t *f, ak_str_t name, int64_t now,
+    ak_str_t *value)
+{
+    ak_rc_t    rc;
+    uint8_t    buf[AK_FSTORE_NAME_MAX];
+    ak_str_t   packed;
+    ak_mark_t  mark;
+
+    static const ak_str_t  space = ak_string(AK_MARK_SPACE);
+
+    rc = AK_NOT_FOUND;
+
+    if (ak_str_starts(name, space)
+        && name.len - space.len <= AK_MARK_NAME_MAX)
+    {
+        name = ak_str(name.data + space.len, name.len - space.len);
+        rc = ak_fstore_find(f, ak_fstore_id_name(buf, 'm', name), &packed);
+    }
+
+    if (rc == AK_OK) {
+        memcpy(&mark.expires, packed.data, sizeof(int64_t));
+        mark.at = ak_str(packed.data + sizeof(int64_t),
+                         packed.len - sizeof(int64_t));
+
+        if (ak_mark_ended(&mark, now)) {
+            rc = AK_NOT_FOUND;
+        }
+
+        *value = mark.at;
+    }
+
+    return (rc == AK_NOT_FOUND && f->lost != 0) ? AK_UNAVAILABLE : rc;
 }

@@ -52,8 +52,9 @@ ak_fstore_t *ak_fstore_open(const char *path, ak_diag_t *d);
  * AK_ERROR: it could not be read, or it changed meanwhile; to be freed.
  *
  * bad() is called for each line that is damaged, with its number from 1; such
- * a line costs its own key or upstream key alone.  A key that is there twice
- * is damaged in both places.
+ * a line costs its own key, upstream key or mark alone.  What is there twice
+ * is damaged in both places.  A mark of which nobody can tell the name costs
+ * the answer that there is none: see ak_fstore_mark().
  */
 
 ak_rc_t ak_fstore_step(ak_fstore_t *f, unsigned lines,
@@ -68,10 +69,17 @@ ak_rc_t ak_fstore_free(ak_fstore_t *f, unsigned blocks);
 
 ak_fstamp_t ak_fstore_stamped(const ak_fstore_t *f);
 
-/* How many keys and sets of upstream keys are in it, and its bytes. */
+/* How many keys, sets of upstream keys and marks are in it, and its bytes. */
 
 size_t ak_fstore_count(const ak_fstore_t *f);
 size_t ak_fstore_size(const ak_fstore_t *f);
+
+/*
+ * How many lines are marks of which nobody can tell the name; *line: the
+ * number of the first.
+ */
+
+size_t ak_fstore_lost(const ak_fstore_t *f, unsigned *line);
 
 /*
  * What a complete index holds, packed (see ak_record.h and ak_tokens.h), as
@@ -81,6 +89,16 @@ size_t ak_fstore_size(const ak_fstore_t *f);
 ak_rc_t ak_fstore_record(const ak_fstore_t *f, ak_str_t id, ak_str_t *value);
 ak_rc_t ak_fstore_tokens(const ak_fstore_t *f, ak_str_t owner,
     ak_str_t provider, ak_str_t *value);
+
+/*
+ * The time that a mark says, as text, of the name that ak_mark.h has.
+ * AK_NOT_FOUND: there is none, or it has ended at "now", Unix seconds; but
+ * AK_UNAVAILABLE where there are marks whose names are lost, of which this may
+ * have been one.  AK_ERROR: there is one, and it is damaged.
+ */
+
+ak_rc_t ak_fstore_mark(const ak_fstore_t *f, ak_str_t name, int64_t now,
+    ak_str_t *value);
 
 
 #endif /* _AK_FSTORE_H_INCLUDED_ */

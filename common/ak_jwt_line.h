@@ -17,7 +17,6 @@
  */
 
 #define AK_JWT_OWNER_MAX  (AK_NAME_MAX - 4)    /* "jwt:" before it */
-#define AK_JWT_NAME_MAX   255                  /* of what can be revoked */
 #define AK_JWT_PREFIX_MAX 128
 
 

@@ -42,7 +42,8 @@ static void ngx_http_apikey_file_step(ngx_event_t *ev);
 static void ngx_http_apikey_file_done(ngx_http_apikey_file_t *file);
 static void ngx_http_apikey_file_bad(void *data, unsigned line,
     const char *why);
-static void ngx_http_apikey_file_tell(ngx_http_apikey_file_t *file);
+static void ngx_http_apikey_file_tell(ngx_http_apikey_file_t *file,
+    ak_fstore_t *store);
 
 
 ngx_http_apikey_file_t *
@@ -94,7 +95,7 @@ ngx_http_apikey_file_create(ngx_conf_t *cf, ak_store_conf_t *store)
         return NULL;
     }
 
-    ngx_http_apikey_file_tell(file);
+    ngx_http_apikey_file_tell(file, file->store);
 
     return file;
 }
@@ -152,7 +153,7 @@ ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
         return ak_fstore_record(file->store, need->name, value);
 
     case AK_NEED_MARK:
-        return AK_NOT_FOUND;
+        return ak_fstore_mark(file->store, need->name, ngx_time(), value);
 
     case AK_NEED_FOREIGN:
         return AK_UNAVAILABLE;
@@ -278,7 +279,7 @@ ngx_http_apikey_file_step(ngx_event_t *ev)
 static void
 ngx_http_apikey_file_done(ngx_http_apikey_file_t *file)
 {
-    ngx_http_apikey_file_tell(file);
+    ngx_http_apikey_file_tell(file, file->next);
 
     file->last = file->store;
     file->store = file->next;
@@ -303,9 +304,24 @@ ngx_http_apikey_file_bad(void *data, unsigned line, const char *why)
 }
 
 
+/* A revocation that is lost is told in any case: it is the costliest line. */
+
 static void
-ngx_http_apikey_file_tell(ngx_http_apikey_file_t *file)
+ngx_http_apikey_file_tell(ngx_http_apikey_file_t *file, ak_fstore_t *store)
 {
+    size_t    lost;
+    unsigned  line;
+
+    lost = ak_fstore_lost(store, &line);
+
+    if (lost != 0) {
+        ngx_log_error(NGX_LOG_CRIT, file->log, 0,
+                      "apikey: the store \"%s\", line %ui: a revocation of "
+                      "which nobody can tell whom it concerns, one of %uz; "
+                      "every token is refused as unavailable until that is "
+                      "mended", file->path, (ngx_uint_t) line, lost);
+    }
+
     if (file->damaged > NGX_HTTP_APIKEY_FILE_TOLD) {
         ngx_log_error(NGX_LOG_ERR, file->log, 0,
                       "apikey: the store \"%s\" has %ui damaged lines",

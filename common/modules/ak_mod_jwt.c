@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "ak_jwt_line.h"
+#include "ak_mark.h"
 #include "ak_mem.h"
 #include "ak_modules.h"
 #include "ak_record.h"
@@ -64,9 +65,9 @@ static const struct {
     const char *after;
     bool        always;        /* it is revoked whatever the mark says */
 } ak_jwt_marks[AK_JWT_MARKS] = {
-    [AK_JWT_MARK_JTI] = { AK_NEED_MARK, "revoked:jti:", "", true },
-    [AK_JWT_MARK_SUB] = { AK_NEED_MARK, "revoked:sub:", "", false },
-    [AK_JWT_MARK_OWNER] = { AK_NEED_MARK, "revoked:sub:", "", false },
+    [AK_JWT_MARK_JTI] = { AK_NEED_MARK, AK_MARK_SPACE "jti:", "", true },
+    [AK_JWT_MARK_SUB] = { AK_NEED_MARK, AK_MARK_SPACE "sub:", "", false },
+    [AK_JWT_MARK_OWNER] = { AK_NEED_MARK, AK_MARK_SPACE "sub:", "", false },
     [AK_JWT_MARK_WEBUI_JTI] = { AK_NEED_FOREIGN, ":auth:token:", ":revoked",
                                 true },
     [AK_JWT_MARK_WEBUI_USER] = { AK_NEED_FOREIGN, ":auth:user:",
@@ -178,23 +179,6 @@ ak_jwt_record(ak_txn_t *t, const ak_jwt_line_t *line, const json_t *claims,
 }
 
 
-/* What may stand in a log, and what an operator can write down. */
-
-static bool
-ak_jwt_control(ak_str_t s)
-{
-    size_t  i;
-
-    for (i = 0; i < s.len; i++) {
-        if (s.data[i] < 0x20 || s.data[i] == 0x7f) {
-            return true;
-        }
-    }
-
-    return false;
-}
-
-
 /* A claim by which a token is revoked: one that cannot be told is refused. */
 
 static ak_reason_e
@@ -217,9 +201,7 @@ ak_jwt_handle(ak_txn_t *t, const json_t *claims, const char *name,
         return AK_STORE_UNAVAILABLE;
     }
 
-    if (rc != AK_OK
-        || value->len > AK_JWT_NAME_MAX || ak_jwt_control(*value))
-    {
+    if (rc != AK_OK || (value->len != 0 && !ak_mark_claim_valid(*value))) {
         return AK_JWT_CLAIMS;
     }
 
@@ -422,43 +404,17 @@ ak_jwt_marks_next(ak_txn_t *t, const ak_jwt_line_t *line,
 
 
 /*
- * Whether a token was issued at or before the time that a mark says, Unix
- * seconds, perhaps with a fraction; of what is no time nobody can tell.
+ * Whether a token was issued at or before the time that a mark says; of what
+ * is no time nobody can tell.
  */
 
 static bool
 ak_jwt_before(const ak_verified_t *v, ak_str_t mark)
 {
-    bool     point;
-    size_t   i;
     int64_t  at;
 
-    if (v->times.issued == 0 || mark.len == 0 || mark.len > 20
-        || mark.data[0] == '.')
-    {
-        return true;
-    }
-
-    at = 0;
-    point = false;
-
-    for (i = 0; i < mark.len; i++) {
-
-        if (mark.data[i] == '.' && !point) {
-            point = true;
-            continue;
-        }
-
-        if (mark.data[i] < '0' || mark.data[i] > '9' || (i == 15 && !point)) {
-            return true;
-        }
-
-        if (!point) {
-            at = 10 * at + (mark.data[i] - '0');
-        }
-    }
-
-    return v->times.issued <= at;
+    return v->times.issued == 0 || ak_mark_time(mark, &at) != AK_OK
+           || v->times.issued <= at;
 }
 
 

@@ -32,6 +32,52 @@ bad(void *data, unsigned line, const char *why)
 }
 
 
+/*
+ * A mark is there as long as it has not ended, damaged or not; where one has
+ * no name there is nothing of which it is known that there is no mark.
+ */
+
+static void
+look_up_mark(const ak_fstore_t *f, const ak_fline_t *line, ak_rc_t parsed)
+{
+    ak_rc_t    rc;
+    uint8_t    name[sizeof(AK_MARK_SPACE) + AK_MARK_NAME_MAX];
+    unsigned   number;
+    ak_str_t   value;
+    ak_mark_t  mark;
+
+    if (line->id.len == 0) {
+
+        if (parsed == AK_OK || ak_fstore_lost(f, &number) == 0 || number == 0
+            || ak_fstore_mark(f, ak_literal("revoked:x"), 0, &value)
+               != AK_UNAVAILABLE)
+        {
+            abort();
+        }
+
+        return;
+    }
+
+    if (line->id.len > AK_MARK_NAME_MAX) {
+        abort();
+    }
+
+    memcpy(name, AK_MARK_SPACE, sizeof(AK_MARK_SPACE) - 1);
+    memcpy(name + sizeof(AK_MARK_SPACE) - 1, line->id.data, line->id.len);
+
+    rc = ak_fstore_mark(f, ak_str(name, sizeof(AK_MARK_SPACE) - 1
+                                        + line->id.len), -1, &value);
+
+    if (rc != AK_ERROR
+        && (rc != AK_OK || parsed != AK_OK
+            || ak_mark_parse(line->fields, line->n, &mark, NULL) != AK_OK
+            || !ak_str_eq(mark.at, value)))
+    {
+        abort();
+    }
+}
+
+
 static void
 look_up(const ak_fstore_t *f, ak_str_t text)
 {
@@ -44,7 +90,13 @@ look_up(const ak_fstore_t *f, ak_str_t text)
     ak_fline_t   line;
     ak_record_t  rec;
 
-    if (ak_fline_parse(text, &line, NULL) == AK_OK) {
+    rc = ak_fline_parse(text, &line, NULL);
+
+    if (line.type == AK_FLINE_MARK) {
+        look_up_mark(f, &line, rc);
+    }
+
+    if (rc == AK_OK) {
 
         if (line.type == AK_FLINE_KEY) {
             rc = ak_fstore_record(f, line.id, &value);

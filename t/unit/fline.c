@@ -42,7 +42,17 @@ static const bad_t  bad[] = {
     { "{\"upstream\":\"a\",\"provider\":\"p\",\"slots\":[]}",
       "\"slots\" is missing" },
     { "{\"upstream\":\"a\",\"provider\":\"p\",\"slots\":{\"s\":1}}",
-      "of \"slots\" is no string" }
+      "of \"slots\" is no string" },
+    { "{\"revoked\":1}", "\"revoked\" is no string" },
+    { "{\"revoked\":\"\"}", "neither \"jti:\" nor \"sub:\"" },
+    { "{\"revoked\":\"jti:\"}", "neither \"jti:\" nor \"sub:\"" },
+    { "{\"revoked\":\"iss:x\"}", "neither \"jti:\" nor \"sub:\"" },
+    { "{\"revoked\":\"jti:a\\nb\"}", "neither \"jti:\" nor \"sub:\"" },
+    { "{\"revoked\":\"jti:a\\u0000b\"}", "no JSON object" },
+    { "{\"revoked\":\"jti:a\",\"revoked\":\"jti:b\"}", "there twice" },
+    { "{\"revoked\":\"jti:a\",\"at\":1,\"at\":2}", "there twice" },
+    { "{\"revoked\":\"jti:a\",\"at\":[1]}", "\"at\" is neither" },
+    { "{\"revoked\":\"jti:a\",\"at\":1.5}", "\"at\" is neither" }
 };
 
 
@@ -185,12 +195,105 @@ test_upstream(void **state)
 }
 
 
+static void
+test_mark(void **state)
+{
+    char       *text;
+    size_t      len;
+    ak_diag_t   d;
+    ak_fline_t  line;
+    static const char  written[] =
+        "{\"revoked\":\"sub:\xc3\xa9:\\\"x\\\"\",\"at\":1795235813,"
+        "\"expires\":0,\"by\":\"ops\"}";
+
+    (void) state;
+
+    assert_int_equal(parse(written, &line, &d), AK_OK);
+    assert_int_equal(line.type, AK_FLINE_MARK);
+    assert_str(line.id, "sub:\xc3\xa9:\"x\"");
+    assert_int_equal(line.n, 3);
+    assert_str(line.fields[0].name, "at");
+    assert_str(line.fields[0].value, "1795235813");
+    assert_str(line.fields[1].value, "0");
+
+    text = ak_fline_format(&line, &len);
+    assert_non_null(text);
+    assert_int_equal(len, strlen(written) + 1);
+    assert_memory_equal(text, written, len - 1);
+
+    ak_fline_free(&line);
+    free(text);
+}
+
+
+/*
+ * What can be seen to be a mark is one, whatever else is wrong with it; so is
+ * none that cannot.
+ */
+
+static void
+test_lost_mark(void **state)
+{
+    char       *text;
+    size_t      i;
+    ak_diag_t   d;
+    ak_fline_t  line;
+
+    static const struct {
+        const char  *text;
+        ak_fline_e   type;
+    } cases[] = {
+        { "{\"revoked\":\"jti:a", AK_FLINE_MARK },
+        { "{\"revoked\"", AK_FLINE_MARK },
+        { "{\"revo", AK_FLINE_MARK },
+        { "{\"r", AK_FLINE_MARK },
+        { " {\t\"revoked\" : garbage", AK_FLINE_MARK },
+        { "{\"revoked\":\"jti:\xff\"}", AK_FLINE_MARK },
+        { "{\"revoked\":null}", AK_FLINE_MARK },
+        { "{\"revoked\":\"jti:\",\"key\":\"a\"}", AK_FLINE_MARK },
+        { "{\"at\":1,\"revoked\":\"x\"}", AK_FLINE_MARK },
+        { "{\"", AK_FLINE_NOTHING },
+        { "{", AK_FLINE_NOTHING },
+        { "{\"rev0ked\":\"jti:a\"}", AK_FLINE_NOTHING },
+        { "{\"revokedx\":\"jti:a\"}", AK_FLINE_NOTHING },
+        { "revoked", AK_FLINE_NOTHING },
+        { "{\"key\":\"a\",\"status\":\"revoked", AK_FLINE_NOTHING }
+    };
+
+    (void) state;
+
+    for (i = 0; i < ak_nitems(cases); i++) {
+        assert_case(parse(cases[i].text, &line, &d) == AK_ERROR, "%s",
+                    cases[i].text);
+        assert_case(line.type == cases[i].type, "%s: type %d", cases[i].text,
+                    (int) line.type);
+        assert_int_equal(line.id.len, 0);
+        ak_fline_free(&line);
+    }
+
+    /* too long to be read at all */
+
+    text = malloc(AK_FLINE_MAX + 20);
+    assert_non_null(text);
+    memset(text, 'x', AK_FLINE_MAX + 20);
+    memcpy(text, "{\"revoked\"", 10);
+
+    assert_int_equal(ak_fline_parse(ak_str(text, AK_FLINE_MAX + 20), &line,
+                                    &d), AK_ERROR);
+    assert_int_equal(line.type, AK_FLINE_MARK);
+    ak_fline_free(&line);
+    free(text);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_nothing),
     cmocka_unit_test(test_bad),
     cmocka_unit_test(test_told_nothing),
     cmocka_unit_test(test_key),
-    cmocka_unit_test(test_upstream)
+    cmocka_unit_test(test_upstream),
+    cmocka_unit_test(test_mark),
+    cmocka_unit_test(test_lost_mark)
 };
 
 

@@ -334,6 +334,270 @@ test_long_line(void **state)
 }
 
 
+#define NOW  1800000000
+
+#define MARK(id, at, more)                                                    \
+    "{\"revoked\":\"" id "\",\"at\":" at more "}\n"
+
+
+/* What is said of a mark: its time, or another answer. */
+
+static const char *
+mark_of(ak_fstore_t *f, const char *name, int64_t now)
+{
+    ak_str_t     exact, value;
+    static char  text[64];
+
+    exact = unit_exact(ak_cstr(name));
+    text[0] = '\0';
+
+    switch (ak_fstore_mark(f, exact, now, &value)) {
+
+    case AK_OK:
+        snprintf(text, sizeof(text), "%.*s", AK_FMT(value));
+        break;
+
+    case AK_NOT_FOUND:
+        strcpy(text, "(none)");
+        break;
+
+    case AK_ERROR:
+        strcpy(text, "(damaged)");
+        break;
+
+    default:
+        strcpy(text, "(unavailable)");
+    }
+
+    unit_free(exact);
+
+    return text;
+}
+
+
+static void
+test_marks(void **state)
+{
+    char          name[600];
+    unsigned      line;
+    ak_fstore_t  *f;
+
+    (void) state;
+
+    f = load(RECORD("a1", "alice")
+             MARK("jti:a1", "5", "")
+             MARK("sub:a1", "\"6.5\"", ",\"expires\":0")
+             MARK("jti:a:b \xc3\xa9", "7", ",\"expires\":1800000010"));
+
+    assert_int_equal(nbad, 0);
+    assert_int_equal(ak_fstore_count(f), 4);
+    assert_int_equal(ak_fstore_lost(f, &line), 0);
+
+    assert_string_equal(mark_of(f, "revoked:jti:a1", NOW), "5");
+    assert_string_equal(mark_of(f, "revoked:sub:a1", NOW), "6.5");
+    assert_string_equal(mark_of(f, "revoked:jti:a:b \xc3\xa9", NOW), "7");
+    assert_string_equal(owner_of(f, "a1"), "alice");
+
+    /* until it ends */
+
+    assert_string_equal(mark_of(f, "revoked:jti:a:b \xc3\xa9", NOW + 9), "7");
+    assert_string_equal(mark_of(f, "revoked:jti:a:b \xc3\xa9", NOW + 10),
+                        "(none)");
+    assert_string_equal(mark_of(f, "revoked:jti:a1", INT64_MAX), "5");
+
+    /* names do not run into each other, nor those of keys into marks */
+
+    assert_string_equal(mark_of(f, "revoked:jti:a", NOW), "(none)");
+    assert_string_equal(mark_of(f, "revoked:jti:a2", NOW), "(none)");
+    assert_string_equal(mark_of(f, "revoked:a1", NOW), "(none)");
+    assert_string_equal(mark_of(f, "jti:a1", NOW), "(none)");
+    assert_string_equal(mark_of(f, "revoked:", NOW), "(none)");
+    assert_string_equal(mark_of(f, "", NOW), "(none)");
+    assert_string_equal(owner_of(f, "jti:a1"), "(none)");
+
+    /* longer than any */
+
+    memset(name, 'x', sizeof(name));
+    memcpy(name, "revoked:jti:", 12);
+    name[sizeof(name) - 1] = '\0';
+    assert_string_equal(mark_of(f, name, NOW), "(none)");
+    name[12 + AK_MARK_CLAIM_MAX] = '\0';
+    assert_string_equal(mark_of(f, name, NOW), "(none)");
+
+    ak_fstore_free(f, 0);
+}
+
+
+/* A mark that is damaged and has a name revokes more, and others nothing. */
+
+static void
+test_marks_damaged(void **state)
+{
+    size_t        i;
+    unsigned      line;
+    ak_fstore_t  *f;
+
+    static const char  *names[] = {
+        "revoked:sub:a", "revoked:sub:b", "revoked:sub:c", "revoked:sub:d",
+        "revoked:jti:e", "revoked:sub:f"
+    };
+
+    (void) state;
+
+    f = load(MARK("sub:a", "\"soon\"", "")
+             "{\"revoked\":\"sub:b\"}\n"
+             MARK("sub:c", "5", ",\"expires\":\"x\"")
+             MARK("sub:d", "-5", "")
+             MARK("jti:e", "[5]", "")
+             MARK("sub:f", "5", "") MARK("sub:f", "6", "")
+             MARK("sub:g", "7", ""));
+
+    assert_int_equal(nbad, 6);
+    assert_int_equal(ak_fstore_lost(f, &line), 0);
+
+    for (i = 0; i < ak_nitems(names); i++) {
+        assert_case(strcmp(mark_of(f, names[i], NOW), "(damaged)") == 0, "%s",
+                    names[i]);
+    }
+
+    assert_string_equal(mark_of(f, "revoked:sub:g", NOW), "7");
+    assert_string_equal(mark_of(f, "revoked:sub:h", NOW), "(none)");
+    ak_fstore_free(f, 0);
+}
+
+
+/* Where it has no name nobody can say that a token is not meant. */
+
+static void
+test_marks_lost(void **state)
+{
+    size_t        i;
+    unsigned      line;
+    ak_fstore_t  *f;
+
+    static const char  *texts[] = {
+        "{\"revoked\":\"jti:y\n", "{\"revoked\":\"iss:y\",\"at\":5}\n",
+        "{\"revoked\":7,\"at\":5}\n", "{\"revo",
+        "{\"revoked\":\"jti:y\",\"revoked\":\"jti:z\",\"at\":5}\n"
+    };
+
+    (void) state;
+
+    for (i = 0; i < ak_nitems(texts); i++) {
+        char  text[512];
+
+        snprintf(text, sizeof(text), "%s%s", RECORD("a1", "alice")
+                 MARK("jti:a", "5", ""), texts[i]);
+        f = load(text);
+
+        assert_case(nbad == 1 && bad_lines[0] == 3, "%s: told", texts[i]);
+        assert_case(ak_fstore_lost(f, &line) == 1 && line == 3, "%s: lost",
+                    texts[i]);
+
+        assert_string_equal(mark_of(f, "revoked:jti:a", NOW), "5");
+        assert_string_equal(mark_of(f, "revoked:jti:b", NOW),
+                            "(unavailable)");
+        assert_string_equal(mark_of(f, "revoked:sub:b", NOW),
+                            "(unavailable)");
+        assert_string_equal(owner_of(f, "a1"), "alice");
+        assert_string_equal(owner_of(f, "b1"), "(none)");
+        ak_fstore_free(f, 0);
+    }
+
+    /* what cannot be seen to be one costs its line */
+
+    f = load("{\n{\"reboked\":\"jti:a\",\"at\":5}\ngarbage\n");
+    assert_int_equal(nbad, 3);
+    assert_int_equal(ak_fstore_lost(f, &line), 0);
+    assert_string_equal(mark_of(f, "revoked:jti:b", NOW), "(none)");
+    ak_fstore_free(f, 0);
+}
+
+
+/* One that is too long to be read is lost too. */
+
+static void
+test_mark_long(void **state)
+{
+    char         *text;
+    size_t        len;
+    unsigned      line;
+    ak_fstore_t  *f;
+
+    (void) state;
+
+    len = AK_FLINE_MAX * 3;
+    text = malloc(len);
+    assert_non_null(text);
+
+    memset(text, 'x', len);
+    memcpy(text, "#\n{\"revoked\":\"jti:", 19);
+    put(text, len);
+    free(text);
+
+    f = load_by(1);
+    assert_int_equal(nbad, 1);
+    assert_int_equal(bad_lines[0], 2);
+    assert_int_equal(ak_fstore_lost(f, &line), 1);
+    assert_int_equal(line, 2);
+    assert_string_equal(mark_of(f, "revoked:jti:b", NOW), "(unavailable)");
+    ak_fstore_free(f, 0);
+}
+
+
+/*
+ * Whatever becomes of a line's bytes, the token that it revoked is not let in
+ * by a change of one of them in what is no name: and nothing is read beyond.
+ */
+
+static void
+test_mark_mutations(void **state)
+{
+    size_t        i, k, len;
+    unsigned      line;
+    const char   *said;
+    ak_fstore_t  *f;
+
+    static const char  written[] = MARK("jti:abc", "1800000000",
+                                        ",\"expires\":1900000000");
+    static const uint8_t  with[] = { 0, '\n', '"', '{', ' ', 'x', 0xff, '9' };
+    char  text[sizeof(written)];
+
+    (void) state;
+
+    len = sizeof(written) - 1;
+
+    for (i = 0; i < len; i++) {
+        for (k = 0; k < ak_nitems(with); k++) {
+            memcpy(text, written, sizeof(written));
+            text[i] = (char) with[k];
+
+            put(text, len);
+            f = load_by(2);
+            said = mark_of(f, "revoked:jti:abc", 1);
+
+            /* but for what is seen as a mark, 0 to 9, and the name, to 18 */
+
+            if (i > 9 && (i < 12 || i > 18)) {
+                assert_case(strcmp(said, "(none)") != 0, "byte %zu: %s", i,
+                            text);
+            }
+
+            ak_fstore_free(f, 0);
+        }
+
+        /* cut off */
+
+        put(written, i);
+        f = load_by(2);
+        assert_case(i < 3 || ak_fstore_lost(f, &line) == 1
+                    || strcmp(mark_of(f, "revoked:jti:abc", 1), "(none)")
+                       != 0, "cut at %zu", i);
+        ak_fstore_free(f, 0);
+    }
+}
+
+
 static void
 test_many(void **state)
 {
@@ -485,6 +749,11 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_twice),
     cmocka_unit_test(test_tokens),
     cmocka_unit_test(test_long_line),
+    cmocka_unit_test(test_marks),
+    cmocka_unit_test(test_marks_damaged),
+    cmocka_unit_test(test_marks_lost),
+    cmocka_unit_test(test_mark_long),
+    cmocka_unit_test(test_mark_mutations),
     cmocka_unit_test(test_many),
     cmocka_unit_test(test_short),
     cmocka_unit_test(test_changed),
