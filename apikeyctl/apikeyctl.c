@@ -35,6 +35,8 @@
 #define CTL_OPT_GRACE    0x0080
 #define CTL_OPT_FORMAT   0x0100
 #define CTL_OPT_DRY_RUN  0x0200
+#define CTL_OPT_TOKENS   0x0400
+#define CTL_OPT_AT       0x0800
 #define CTL_OPT_ALL      0xffff
 
 
@@ -88,6 +90,9 @@ static const ctl_option_t  ctl_options[] = {
       offsetof(ctl_t, format), false },
     { "dry-run", no_argument, CTL_OPT_DRY_RUN,
       offsetof(ctl_t, dry_run), false },
+    { "jti", required_argument, CTL_OPT_TOKENS, offsetof(ctl_t, jti), false },
+    { "sub", required_argument, CTL_OPT_TOKENS, offsetof(ctl_t, sub), false },
+    { "at", required_argument, CTL_OPT_AT, offsetof(ctl_t, at), false },
     { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false }
 };
 
@@ -211,6 +216,39 @@ static const char  ctl_help_jwt_check[] =
     "Whether the token was revoked is not asked.  The exit status is 1 where\n"
     "it would be refused.\n";
 
+static const char  ctl_help_jwt_revoke[] =
+    "Puts a mark into the store, by which nginx refuses tokens that have not\n"
+    "expired yet.\n"
+    "\n"
+    "  --jti ID         the token with this \"jti\"\n"
+    "  --sub SUBJECT    the tokens with this \"sub\", or of this owner, that\n"
+    "                   were issued until now, and those that do not say\n"
+    "                   when\n"
+    "  --at TIME        with --sub: those issued up to then, a date, a time\n"
+    "                   as in 2026-11-21T12:00:00Z, or Unix seconds\n"
+    "  --expires WHEN   when the mark goes, a span from now as in 30d, a\n"
+    "                   date, a time, or never (default): not before the last\n"
+    "                   token that it concerns has expired\n"
+    "\n"
+    "Without --jti and --sub a token is read without an echo, or from\n"
+    "standard input where that is no terminal, and revoked by its \"jti\";\n"
+    "its mark goes a day after its \"exp\".  Its signature is not verified.\n"
+    "\n"
+    "A mark that is there already never comes to revoke less, nor for\n"
+    "a shorter time.\n";
+
+static const char  ctl_help_jwt_revoked[] =
+    "Lists the marks by which tokens are revoked, and what damaged ones\n"
+    "cost.\n";
+
+static const char  ctl_help_jwt_unrevoke[] =
+    "Removes a mark: the tokens that it concerned are as good as before.\n"
+    "\n"
+    "  --jti ID         of the token with this \"jti\"\n"
+    "  --sub SUBJECT    of the tokens with this \"sub\", or of this owner\n"
+    "\n"
+    "Without them a token is read, as by \"apikeyctl jwt revoke\".\n";
+
 
 static const ctl_command_t  ctl_commands[] = {
     { "init", NULL, ctl_init, 0, 0, 0,
@@ -276,7 +314,19 @@ static const ctl_command_t  ctl_commands[] = {
 
     { "jwt", "check", ctl_jwt_check, 0, 1, CTL_STORE_WORDS_MAX,
       "ARGUMENT...", "explain what is wrong with a token",
-      ctl_help_jwt_check }
+      ctl_help_jwt_check },
+
+    { "jwt", "revoke", ctl_jwt_revoke,
+      CTL_OPT_TOKENS | CTL_OPT_AT | CTL_OPT_EXPIRES, 0, 0,
+      "[--jti ID | --sub SUBJECT [--at TIME]] [--expires WHEN]",
+      "refuse a token, or all of somebody", ctl_help_jwt_revoke },
+
+    { "jwt", "revoked", ctl_jwt_revoked, 0, 0, 0,
+      "", "list what is revoked", ctl_help_jwt_revoked },
+
+    { "jwt", "unrevoke", ctl_jwt_unrevoke, CTL_OPT_TOKENS, 0, 0,
+      "[--jti ID | --sub SUBJECT]", "take a revocation back",
+      ctl_help_jwt_unrevoke }
 };
 
 

@@ -70,6 +70,9 @@ typedef struct {
     const char           *rate;
     const char           *grace;
     const char           *format;
+    const char           *jti;
+    const char           *sub;
+    const char           *at;
     ctl_list_t            scopes;
     ctl_list_t            routes;
     ctl_list_t            ips;
@@ -159,6 +162,9 @@ ctl_status_e ctl_upstream_delete(ctl_t *ctl);
 ctl_status_e ctl_stack_check(ctl_t *ctl);
 
 ctl_status_e ctl_jwt_check(ctl_t *ctl);
+ctl_status_e ctl_jwt_revoke(ctl_t *ctl);
+ctl_status_e ctl_jwt_revoked(ctl_t *ctl);
+ctl_status_e ctl_jwt_unrevoke(ctl_t *ctl);
 
 
 #endif /* _CTL_H_INCLUDED_ */

@@ -79,8 +79,8 @@ ctl_redis_commit(ctl_t *ctl, const ak_str_t *argv, size_t argc, bool *done)
 
 
 static ctl_status_e
-ctl_redis_try(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data,
-    bool *done)
+ctl_redis_try(ctl_t *ctl, ctl_redis_read_pt read, ak_str_t key,
+    ctl_decide_pt decide, void *data, bool *done)
 {
     size_t         argc;
     ak_str_t       watch[2], argv[CTL_ARGV_MAX];
@@ -96,7 +96,7 @@ ctl_redis_try(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data,
         return status;
     }
 
-    status = ctl_redis_hash(ctl, key, &reply);
+    status = read(ctl, key, &reply);
 
     if (status != CTL_DONE) {
         return status;
@@ -119,7 +119,8 @@ ctl_redis_try(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data,
 
 
 ctl_status_e
-ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
+ctl_redis_change_by(ctl_t *ctl, ctl_redis_read_pt read, ak_str_t key,
+    ctl_decide_pt decide, void *data)
 {
     bool          done;
     unsigned      i;
@@ -129,7 +130,7 @@ ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
     status = CTL_DONE;
 
     for (i = 0; i < CTL_TRIES && status == CTL_DONE && !done; i++) {
-        status = ctl_redis_try(ctl, key, decide, data, &done);
+        status = ctl_redis_try(ctl, read, key, decide, data, &done);
     }
 
     if (status == CTL_DONE && !done) {
@@ -138,6 +139,13 @@ ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
     }
 
     return status;
+}
+
+
+ctl_status_e
+ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
+{
+    return ctl_redis_change_by(ctl, ctl_redis_hash, key, decide, data);
 }
 
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ak_fline.h"
@@ -30,7 +31,9 @@ typedef struct {
     char         *name;                /* NULL: none that can be told */
     unsigned      number;
     unsigned      twice;               /* the number of the second one */
+    int64_t       ends;                /* of a mark: Unix seconds; 0: never */
     bool          damaged;
+    bool          lost;                /* a mark of which there is no name */
     bool          gone;
 } ctl_line_t;
 
@@ -46,6 +49,11 @@ struct ctl_file_s {
     size_t        size;
     void         *names;               /* lines by name, of tsearch(3) */
 };
+
+
+static const char  ctl_file_lost[] =
+    "a revocation of which nobody can tell whom it concerns; nginx refuses "
+    "every token as unavailable until you have mended or removed it";
 
 
 static ctl_status_e
@@ -115,9 +123,27 @@ ctl_file_name(const ctl_t *ctl, const ak_fline_t *line)
     } else if (line->type == AK_FLINE_UPSTREAM && line->provider.len != 0) {
         rc = ak_store_tokens_key(&ctl->conf, line->owner, line->provider, buf,
                                  &name);
+
+    } else if (line->type == AK_FLINE_MARK && line->id.len != 0) {
+        rc = ctl_store_mark_key(ctl, line->id, buf, &name);
     }
 
     return (rc == AK_OK) ? ctl_strdup(name) : NULL;
+}
+
+
+static int64_t
+ctl_file_ends(const ak_fline_t *line)
+{
+    ak_mark_t  mark;
+
+    if (line->type != AK_FLINE_MARK
+        || ak_mark_parse(line->fields, line->n, &mark, NULL) != AK_OK)
+    {
+        return 0;
+    }
+
+    return mark.expires;
 }
 
 
@@ -147,6 +173,16 @@ ctl_file_read_line(ctl_t *ctl, ak_str_t text)
     line->damaged = (ak_fline_parse(ctl_file_trim(text), &parsed, NULL)
                      != AK_OK);
     line->name = ctl_file_name(ctl, &parsed);
+
+    if (parsed.type == AK_FLINE_MARK && parsed.n == 0) {
+
+        /* a mark that says nothing is there all the same */
+
+        line->damaged = true;
+    }
+
+    line->lost = (parsed.type == AK_FLINE_MARK && line->name == NULL);
+    line->ends = line->damaged ? 0 : ctl_file_ends(&parsed);
 
     ak_fline_free(&parsed);
 
@@ -565,6 +601,27 @@ ctl_file_write(ctl_t *ctl, int fd, const char *temp)
 }
 
 
+/* Marks that have ended say nothing: they go with the next change. */
+
+static void
+ctl_file_drop_marks(ctl_file_t *f)
+{
+    size_t      i;
+    int64_t     now;
+    ak_mark_t   mark;
+
+    now = time(NULL);
+
+    for (i = 0; i < f->n; i++) {
+        mark.expires = f->lines[i]->ends;
+
+        if (ak_mark_ended(&mark, now)) {
+            f->lines[i]->gone = true;
+        }
+    }
+}
+
+
 /* The new file in the place of the old one, or nothing. */
 
 static ctl_status_e
@@ -573,6 +630,8 @@ ctl_file_commit(ctl_t *ctl)
     int           fd;
     char         *temp;
     ctl_status_e  status;
+
+    ctl_file_drop_marks(ctl->file);
 
     temp = ctl_file_beside(ctl->file, ".new");
 
@@ -604,22 +663,6 @@ ctl_file_commit(ctl_t *ctl)
 }
 
 
-static ak_reply_t *
-ctl_file_string(ak_reply_e type, ak_str_t s)
-{
-    ak_reply_t  *reply;
-
-    reply = ctl_alloc(sizeof(ak_reply_t));
-    memset(reply, 0, sizeof(ak_reply_t));
-
-    reply->type = type;
-    reply->str.data = (uint8_t *) ctl_strdup(s);
-    reply->str.len = s.len;
-
-    return reply;
-}
-
-
 /* A line as HGETALL would give it. */
 
 static ak_reply_t *
@@ -629,7 +672,7 @@ ctl_file_reply(const ctl_line_t *line)
     ak_reply_t  *reply;
     ak_fline_t   parsed;
 
-    reply = ctl_file_string(AK_REPLY_ARRAY, ak_literal(""));
+    reply = ctl_reply_string(AK_REPLY_ARRAY, ak_literal(""));
 
     if (line == NULL || line->gone) {
         return reply;
@@ -640,17 +683,17 @@ ctl_file_reply(const ctl_line_t *line)
     {
         ctl_reply_free(reply);
 
-        return ctl_file_string(AK_REPLY_ERROR,
-                               ak_literal("WRONGTYPE damaged line"));
+        return ctl_reply_string(AK_REPLY_ERROR,
+                                ak_literal("WRONGTYPE damaged line"));
     }
 
     reply->elements = ctl_alloc((2 * parsed.n + 1) * sizeof(ak_reply_t *));
 
     for (i = 0; i < parsed.n; i++) {
-        reply->elements[reply->n++] = ctl_file_string(AK_REPLY_STRING,
-                                                      parsed.fields[i].name);
-        reply->elements[reply->n++] = ctl_file_string(AK_REPLY_STRING,
-                                                      parsed.fields[i].value);
+        reply->elements[reply->n++] = ctl_reply_string(AK_REPLY_STRING,
+                                                       parsed.fields[i].name);
+        reply->elements[reply->n++] = ctl_reply_string(AK_REPLY_STRING,
+                                                       parsed.fields[i].value);
     }
 
     ak_fline_free(&parsed);
@@ -698,8 +741,9 @@ ctl_file_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin, ctl_names_t *names)
 
         if (line->name == NULL) {
             if (line->damaged) {
-                (void) ctl_fail(CTL_DONE, "the store %s, line %u, is damaged",
-                                ctl->file->path, line->number);
+                (void) ctl_fail(CTL_DONE, "the store %s, line %u, is %s",
+                                ctl->file->path, line->number,
+                                line->lost ? ctl_file_lost : "damaged");
             }
 
             continue;
@@ -815,6 +859,13 @@ ctl_file_new_line(const ctl_t *ctl, const char *name, ak_fline_t *parsed)
         return AK_OK;
     }
 
+    if (ak_str_starts(rest, ak_literal(AK_MARK_SPACE))) {
+        parsed->type = AK_FLINE_MARK;
+        parsed->id = ak_cstr((const char *) rest.data
+                             + sizeof(AK_MARK_SPACE) - 1);
+        return AK_OK;
+    }
+
     colon = strrchr(name, ':');
 
     if (!ak_str_starts(rest, ak_literal("upstream:")) || colon == NULL) {
@@ -854,6 +905,7 @@ ctl_file_format(const ctl_t *ctl, ctl_line_t *line, const ak_fline_t *parsed)
     free(line->own);
     line->own = text;
     line->text = ak_str(text, len);
+    line->ends = ctl_file_ends(parsed);
     line->gone = false;
     line->damaged = false;
 

@@ -17,7 +17,7 @@
  * the file itself is replaced: a whole new one is written and synchronised,
  * then renamed, so that a reader, or whoever comes after a crash, finds the
  * old one or the new one.  Lines that are not changed stay as they are, byte
- * for byte, also those that are damaged.
+ * for byte, also those that are damaged; marks that have ended go.
  */
 
 ctl_status_e ctl_file_open(ctl_t *ctl);

@@ -456,6 +456,22 @@ ctl_reply_copy(const ak_reply_t *reply)
 }
 
 
+ak_reply_t *
+ctl_reply_string(ak_reply_e type, ak_str_t s)
+{
+    ak_reply_t  *reply;
+
+    reply = ctl_alloc(sizeof(ak_reply_t));
+    memset(reply, 0, sizeof(ak_reply_t));
+
+    reply->type = type;
+    reply->str.data = (uint8_t *) ctl_strdup(s);
+    reply->str.len = s.len;
+
+    return reply;
+}
+
+
 void
 ctl_reply_free(ak_reply_t *reply)
 {

@@ -86,7 +86,23 @@ ctl_status_e ctl_redis_fetch(ctl_t *ctl, const ctl_names_t *names,
 ctl_status_e ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
     void *data);
 
+/* The same, with what is there read in another way than by HGETALL. */
+
+typedef ctl_status_e (*ctl_redis_read_pt)(ctl_t *ctl, ak_str_t key,
+    ak_reply_t **reply);
+
+ctl_status_e ctl_redis_change_by(ctl_t *ctl, ctl_redis_read_pt read,
+    ak_str_t key, ctl_decide_pt decide, void *data);
+
 ctl_status_e ctl_redis_add(ctl_t *ctl, ctl_entry_t *entries, size_t n);
+
+/* ctl_redis_mark.c */
+
+ctl_status_e ctl_redis_mark_fetch(ctl_t *ctl, const ctl_names_t *names,
+    ctl_reply_pt handler, void *data);
+
+ctl_status_e ctl_redis_mark_change(ctl_t *ctl, ak_str_t key,
+    ctl_decide_pt decide, void *data);
 
 
 #endif /* _CTL_REDIS_H_INCLUDED_ */

@@ -139,6 +139,44 @@ ctl_store_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
 }
 
 
+ak_rc_t
+ctl_store_mark_key(const ctl_t *ctl, ak_str_t id, uint8_t *dst, ak_str_t *key)
+{
+    uint8_t  name[sizeof(AK_MARK_SPACE) + AK_MARK_NAME_MAX];
+
+    if (!ak_mark_name_valid(id)) {
+        return AK_ERROR;
+    }
+
+    memcpy(name, AK_MARK_SPACE, sizeof(AK_MARK_SPACE) - 1);
+    memcpy(name + sizeof(AK_MARK_SPACE) - 1, id.data, id.len);
+
+    return ak_store_mark_key(&ctl->conf,
+                             ak_str(name, sizeof(AK_MARK_SPACE) - 1 + id.len),
+                             dst, key);
+}
+
+
+ctl_status_e
+ctl_store_mark_fetch(ctl_t *ctl, const ctl_names_t *names,
+    ctl_reply_pt handler, void *data)
+{
+    return ctl_store_is_file(ctl)
+           ? ctl_file_fetch(ctl, names, handler, data)
+           : ctl_redis_mark_fetch(ctl, names, handler, data);
+}
+
+
+ctl_status_e
+ctl_store_mark_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
+    void *data)
+{
+    return ctl_store_is_file(ctl)
+           ? ctl_file_change(ctl, key, decide, data)
+           : ctl_redis_mark_change(ctl, key, decide, data);
+}
+
+
 size_t
 ctl_store_batch(const ctl_t *ctl)
 {

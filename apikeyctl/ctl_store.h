@@ -7,6 +7,7 @@
 #define _CTL_STORE_H_INCLUDED_
 
 
+#include "ak_mark.h"
 #include "ctl.h"
 
 
@@ -85,6 +86,22 @@ ctl_status_e ctl_store_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
     void *data);
 
 
+/*
+ * Marks (see ak_mark.h) are hashes of the fields "at" and "expires", in Redis
+ * too, where they are texts that have a time to live: they are fetched and
+ * changed as above, by the following; a change is DEL, or HSET of both fields.
+ * The name of one is written to dst of AK_STORE_KEY_MAX bytes, id being "jti:"
+ * or "sub:" and which.
+ */
+
+ak_rc_t ctl_store_mark_key(const ctl_t *ctl, ak_str_t id, uint8_t *dst,
+    ak_str_t *key);
+ctl_status_e ctl_store_mark_fetch(ctl_t *ctl, const ctl_names_t *names,
+    ctl_reply_pt handler, void *data);
+ctl_status_e ctl_store_mark_change(ctl_t *ctl, ak_str_t key,
+    ctl_decide_pt decide, void *data);
+
+
 /* A record that is to be added where there is none of its name. */
 
 typedef struct {
@@ -106,6 +123,7 @@ ctl_status_e ctl_store_add(ctl_t *ctl, ctl_entry_t *entries, size_t n);
 /* Replies that are the command's own. */
 
 ak_reply_t *ctl_reply_copy(const ak_reply_t *reply);
+ak_reply_t *ctl_reply_string(ak_reply_e type, ak_str_t s);
 void ctl_reply_free(ak_reply_t *reply);
 
 

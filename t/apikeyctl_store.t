@@ -28,7 +28,7 @@ my $redis = ApikeyRedis->new(acl => [
     "user app on >$password ~* &* +\@all",
     "user reader on >$password ~* &* +\@read +\@connection",
     "user operator on >$password ~apikey:* -\@all +scan +hgetall +hset +hdel "
-        . '+del +watch +multi +exec +ping +select',
+        . '+del +set +getrange +pttl +watch +multi +exec +ping +select',
     "user mute on >$password ~* &* -\@all +\@connection",
 ]);
 
@@ -77,7 +77,9 @@ like($redis->cli('INFO', 'keyspace'), qr/^db0:keys=1/m, 'in its database');
     for my $args (['key', 'list'], (map { ['key', $_, $id] }
         qw(show disable enable revoke delete)),
         ['upstream', 'set', '--shared', 'openai'], ['upstream', 'list'],
-        ['upstream', 'check'], ['upstream', 'delete', '--shared', 'openai'])
+        ['upstream', 'check'], ['upstream', 'delete', '--shared', 'openai'],
+        ['jwt', 'revoke', '--sub', 'a', '--expires', '1h'], ['jwt', 'revoked'],
+        ['jwt', 'unrevoke', '--sub', 'a'])
     {
         is(ctl([@store, @$args], in => 'secret')->{status}, 0,
             "the least rights: @$args[0, 1]");
@@ -133,6 +135,8 @@ my @commands = (
     ['key', 'delete', $d->{id}], ['upstream', 'list'],
     ['upstream', 'check'], ['upstream', 'set', '--shared', 'openai'],
     ['upstream', 'delete', '--shared', 'openai'],
+    ['jwt', 'revoke', '--jti', 'a'], ['jwt', 'revoked'],
+    ['jwt', 'unrevoke', '--jti', 'a'],
 );
 my $keyring = "$redis->{dir}/keyring";
 
