@@ -13,15 +13,18 @@
  * a record is told only to who has proved the key.
  */
 
-#define ak_row(word, status, code, type, retry, final, message)              \
+#define ak_told(word, status, code, type, retry, final, attempt, message)     \
     {                                                                        \
         ak_string(word), status, ak_string(code), ak_string(type),           \
-        ak_string(message), retry, final                                     \
+        ak_string(message), retry, final, attempt                            \
     }
 
+#define ak_row(word, status, code, type, retry, final, message)              \
+    ak_told(word, status, code, type, retry, final, false, message)
+
 #define ak_unauthorized(word, message)                                       \
-    ak_row(word, 401, "invalid_api_key", "invalid_request_error", 0, false,  \
-           message)
+    ak_told(word, 401, "invalid_api_key", "invalid_request_error", 0, false, \
+            true, message)
 
 
 static const ak_error_t  ak_errors[] = {
@@ -30,7 +33,8 @@ static const ak_error_t  ak_errors[] = {
 
     ak_row("ignore", 0, "", "", 0, false, ""),
 
-    ak_unauthorized("missing",
+    ak_row("missing", 401, "invalid_api_key", "invalid_request_error",
+           0, false,
         "No API key was provided. Send your key in the Authorization header "
         "(Authorization: Bearer sk-...) or in the x-api-key header."),
 

@@ -60,6 +60,8 @@ typedef struct {
     ak_str_t      message;     /* for the person who reads the answer */
     unsigned      retry_after; /* seconds; 0: no Retry-After */
     bool          final;       /* "x-should-retry: false" for SDKs */
+    bool          attempt;     /* a credential came and is not good: it may
+                                  have been a guess */
 } ak_error_t;
 
 

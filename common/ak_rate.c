@@ -96,9 +96,11 @@ ak_rate_wait(uint64_t parts, uint64_t speed)
 }
 
 
-void
-ak_rate_take(const ak_rate_t *rate, ak_bucket_t *bucket, uint64_t now,
-    ak_allowance_t *allowance)
+/* How the bucket stands at that time, after a token was taken or not. */
+
+static void
+ak_rate_count(const ak_rate_t *rate, ak_bucket_t *bucket, uint64_t now,
+    bool take, ak_allowance_t *allowance)
 {
     uint64_t  speed, full, came, behind, missing;
 
@@ -131,7 +133,7 @@ ak_rate_take(const ak_rate_t *rate, ak_bucket_t *bucket, uint64_t now,
 
     allowance->granted = (full - missing >= AK_RATE_UNIT);
 
-    if (allowance->granted) {
+    if (take && allowance->granted) {
         missing += AK_RATE_UNIT;
     }
 
@@ -144,4 +146,24 @@ ak_rate_take(const ak_rate_t *rate, ak_bucket_t *bucket, uint64_t now,
     allowance->retry = (full - missing >= AK_RATE_UNIT)
                        ? 0 : behind + ak_rate_wait(missing + AK_RATE_UNIT
                                                    - full, speed);
+}
+
+
+void
+ak_rate_take(const ak_rate_t *rate, ak_bucket_t *bucket, uint64_t now,
+    ak_allowance_t *allowance)
+{
+    ak_rate_count(rate, bucket, now, true, allowance);
+}
+
+
+void
+ak_rate_look(const ak_rate_t *rate, const ak_bucket_t *bucket, uint64_t now,
+    ak_allowance_t *allowance)
+{
+    ak_bucket_t  copy;
+
+    copy = *bucket;
+
+    ak_rate_count(rate, &copy, now, false, allowance);
 }

@@ -53,5 +53,10 @@ typedef struct {
 void ak_rate_take(const ak_rate_t *rate, ak_bucket_t *bucket, uint64_t now,
     ak_allowance_t *allowance);
 
+/* The same without taking it: whether there is one, and what is left. */
+
+void ak_rate_look(const ak_rate_t *rate, const ak_bucket_t *bucket,
+    uint64_t now, ak_allowance_t *allowance);
+
 
 #endif /* _AK_RATE_H_INCLUDED_ */

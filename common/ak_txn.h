@@ -74,7 +74,8 @@ typedef enum {
 /*
  * rc is AK_OK (value is packed, see ak_record.h and ak_tokens.h, and lives as
  * long as the transaction; or allowance is set), AK_NOT_FOUND, AK_ERROR (there
- * is something that cannot be read) or AK_UNAVAILABLE.
+ * is something that cannot be read) or AK_UNAVAILABLE; of a record, and of what
+ * was kept, also AK_DENIED: nobody looks, since too many attempts have failed.
  */
 
 typedef struct {

@@ -551,6 +551,10 @@ ak_jwt_looked(ak_txn_t *t, const ak_jwt_line_t *line, ak_jwt_state_t *state)
         return ak_jwt_judge(t, line, state);
     }
 
+    if (t->answer.rc == AK_DENIED) {
+        return AK_TOO_MANY_FAILURES;
+    }
+
     return ak_jwt_verified(t, line, state);
 }
 

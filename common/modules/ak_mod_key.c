@@ -78,7 +78,8 @@ ak_key_judge(ak_txn_t *t, ak_str_t id)
     if (!ak_hash_verify(found ? &rec.hash : NULL, t->cred.value, t->digest,
                         t->keyring))
     {
-        return AK_UNKNOWN;
+        return (t->answer.rc == AK_DENIED) ? AK_TOO_MANY_FAILURES
+                                           : AK_UNKNOWN;
     }
 
     switch (rec.status) {

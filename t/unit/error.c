@@ -81,6 +81,12 @@ test_rows(void **state)
         if (e->status == 401) {
             assert_str(e->type, "invalid_request_error");
         }
+
+        /* where nothing came, nobody has tried anything */
+
+        assert_case(e->attempt == (e->status == 401
+                                   && rows[i].reason != AK_MISSING),
+                    "attempt of \"%s\"", rows[i].word);
     }
 }
 

@@ -1188,7 +1188,7 @@ test_kept_answers(void **state)
     kept_t  *kept;
 
     static const ak_rc_t  rcs[] = {
-        AK_NOT_FOUND, AK_ERROR, AK_UNAVAILABLE, AK_DENIED, AK_NO_MEMORY
+        AK_NOT_FOUND, AK_ERROR, AK_UNAVAILABLE, AK_NO_MEMORY
     };
 
     (void) state;
@@ -2427,6 +2427,38 @@ test_json_hole(void **state)
 }
 
 
+/* No signature is verified for a source with too many failures. */
+
+static void
+test_limited(void **state)
+{
+    ak_answer_t  answer;
+
+    static const unit_header_t  headers[] = {
+        { "authorization", "Bearer " TOKEN }, { NULL, NULL }
+    };
+
+    (void) state;
+
+    begin(&bench, LINE);
+    unit_txn(&bench.t, &bench.pool, headers, digest, NULL);
+
+    assert_int_equal(ak_stack_run(bench.s, &bench.t, AK_AUTH), AK_AGAIN);
+    assert_int_equal(bench.t.need.type, AK_NEED_KEPT);
+
+    memset(&answer, 0, sizeof(answer));
+    answer.rc = AK_DENIED;
+    ak_txn_answer(&bench.t, &answer);
+
+    assert_int_equal(ak_stack_run(bench.s, &bench.t, AK_AUTH), AK_DENIED);
+    assert_int_equal(bench.t.reason, AK_TOO_MANY_FAILURES);
+    assert_false(bench.t.identified);
+
+    ak_txn_abort(&bench.t);
+    end(&bench);
+}
+
+
 /* A transaction that ends while it waits leaves nothing behind. */
 
 static void
@@ -2556,6 +2588,7 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_no_memory),
     cmocka_unit_test(test_hole),
     cmocka_unit_test(test_json_hole),
+    cmocka_unit_test(test_limited),
     cmocka_unit_test(test_abort),
     cmocka_unit_test(test_two_lines)
 };

@@ -368,6 +368,19 @@ test_unavailable(void **state)
 }
 
 
+/* The store was not asked, of a source with too many failures. */
+
+static void
+test_limited(void **state)
+{
+    (void) state;
+
+    check(UNIT_KEY, AK_DENIED, S(""), NOW, AK_TOO_MANY_FAILURES);
+    check(UNIT_FOREIGN, AK_DENIED, record(UNIT_HASH, "active", "0"), NOW,
+          AK_TOO_MANY_FAILURES);
+}
+
+
 /* A record that cannot be read is none. */
 
 static void
@@ -397,7 +410,9 @@ test_other_answers(void **state)
     (void) state;
 
     for (rc = -16; rc < 0; rc++) {
-        if (rc != AK_UNAVAILABLE && rc != AK_NO_MEMORY) {
+        if (rc != AK_UNAVAILABLE && rc != AK_DENIED
+            && rc != AK_NO_MEMORY)
+        {
             check(UNIT_KEY, (ak_rc_t) rc, record(UNIT_HASH, "active", "0"),
                   NOW, AK_UNKNOWN);
         }
@@ -539,6 +554,7 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_expiry),
     cmocka_unit_test(test_told_to_the_holder_only),
     cmocka_unit_test(test_unavailable),
+    cmocka_unit_test(test_limited),
     cmocka_unit_test(test_damaged),
     cmocka_unit_test(test_other_answers),
     cmocka_unit_test(test_foreign),

@@ -429,6 +429,44 @@ test_set_back(void **state)
 }
 
 
+/* Looking takes nothing, and says what taking would. */
+
+static void
+test_look(void **state)
+{
+    ak_rate_t       r;
+    ak_bucket_t     b, before;
+    ak_allowance_t  a;
+
+    (void) state;
+
+    r = rate("1r/s burst=2");
+    memset(&b, 0, sizeof(b));
+
+    ak_rate_look(&r, &b, T, &a);
+    assert_true(a.granted);
+    assert_int_equal(a.remaining, 2);
+    assert_true(unit_zero(&b, sizeof(b)));
+
+    take(&r, &b, T);
+    take(&r, &b, T);
+    before = b;
+
+    ak_rate_look(&r, &b, T + 400, &a);
+    assert_false(a.granted);
+    assert_int_equal(a.retry, 600);
+    assert_int_equal(a.reset, 1600);
+
+    ak_rate_look(&r, &b, T + 1000, &a);
+    assert_true(a.granted);
+    assert_int_equal(a.remaining, 1);
+    assert_int_equal(a.retry, 0);
+
+    assert_memory_equal(&b, &before, sizeof(b));
+    assert_true(take(&r, &b, T + 1000).granted);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_parse),
     cmocka_unit_test(test_parse_errors),
@@ -439,7 +477,8 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_extremes),
     cmocka_unit_test(test_changed),
     cmocka_unit_test(test_back),
-    cmocka_unit_test(test_set_back)
+    cmocka_unit_test(test_set_back),
+    cmocka_unit_test(test_look)
 };
 
 
