@@ -73,6 +73,7 @@ ngx_http_apikey_access_handler(ngx_http_request_t *r)
         ctx->decided = 0;
         ctx->granted = 0;
         ctx->reported = 0;
+        ctx->refused = 0;
         ctx->txn.finished[AK_AUTH] = false;
     }
 
@@ -490,6 +491,8 @@ ngx_http_apikey_decide(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
                       "apikey: %s", ctx->txn.alert);
     }
+
+    ngx_http_apikey_limit_denied(ctx);
 
     e = ak_error(ctx->txn.reason);
     id = ngx_http_apikey_ngx_str(ctx->txn.id);

@@ -21,21 +21,12 @@
 #define NGX_HTTP_APIKEY_POLL        2          /* milliseconds */
 
 
-/* The keys of the zone: a letter for the kind, then the names. */
-
-#define NGX_HTTP_APIKEY_RECORD      'k'        /* id */
-#define NGX_HTTP_APIKEY_TOKENS      't'        /* owner ":" provider */
-#define NGX_HTTP_APIKEY_BUCKET      'b'        /* of a rate: its name */
-#define NGX_HTTP_APIKEY_KEPT        'j'        /* a digest */
-#define NGX_HTTP_APIKEY_MARK        'm'        /* name under the prefix */
-#define NGX_HTTP_APIKEY_FOREIGN     'f'        /* name */
-
-
 struct ngx_http_apikey_flight_s {
     ngx_str_node_t                sn;
     ngx_queue_t                   waiters;     /* of ctx */
     ngx_event_t                   timer;
     ngx_http_apikey_main_conf_t  *mcf;
+    const ak_limit_t             *limit;       /* of who asked first */
     u_char                        key[1];
 };
 
@@ -68,6 +59,8 @@ static ngx_http_apikey_flight_t *ngx_http_apikey_flight_create(
 static ngx_int_t ngx_http_apikey_flight_query(
     ngx_http_apikey_flight_t *flight);
 static void ngx_http_apikey_flight_poll(ngx_event_t *ev);
+static ngx_uint_t ngx_http_apikey_flight_refused(
+    ngx_http_apikey_flight_t *flight);
 static void ngx_http_apikey_flight_reply(void *data, const ak_reply_t *reply);
 static ak_rc_t ngx_http_apikey_flight_pack(ngx_http_apikey_flight_t *flight,
     const ak_reply_t *reply, size_t *len);
@@ -199,6 +192,14 @@ ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
             return NGX_OK;
         }
 
+        if (found == NGX_HTTP_APIKEY_ZONE_MISS
+            && ngx_http_apikey_limit_lookup(ctx, key, hash) != NGX_OK)
+        {
+            ngx_http_apikey_zone_release(mcf->zone, key, hash);
+            ngx_http_apikey_answer(ctx, AK_DENIED, AK_SOURCE_NONE, NULL, 0);
+            return NGX_OK;
+        }
+
         flight = ngx_http_apikey_flight_create(mcf, key, hash);
 
         if (flight == NULL) {
@@ -206,6 +207,8 @@ ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
                                    NULL, 0);
             return NGX_OK;
         }
+
+        flight->limit = ngx_http_apikey_limit_of(ctx);
 
         if (found == NGX_HTTP_APIKEY_ZONE_BUSY) {
             ngx_add_timer(&flight->timer, NGX_HTTP_APIKEY_POLL);
@@ -274,6 +277,9 @@ ngx_http_apikey_lookup_kept(ngx_http_apikey_main_conf_t *mcf,
 
     if (rc == NGX_OK) {
         ngx_http_apikey_answer(ctx, AK_OK, AK_SOURCE_HIT, mcf->value, len);
+
+    } else if (ngx_http_apikey_limit_verify(ctx) != NGX_OK) {
+        ngx_http_apikey_answer(ctx, AK_DENIED, AK_SOURCE_NONE, NULL, 0);
 
     } else {
         ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
@@ -518,10 +524,46 @@ ngx_http_apikey_flight_poll(ngx_event_t *ev)
         break;
     }
 
+    if (ngx_http_apikey_flight_refused(flight)) {
+        ngx_http_apikey_zone_release(flight->mcf->zone, &flight->sn.str,
+                                     flight->sn.node.key);
+        ngx_http_apikey_flight_done(flight, AK_DENIED, AK_SOURCE_NONE, 0);
+        return;
+    }
+
     if (ngx_http_apikey_flight_query(flight) != NGX_OK) {
         ngx_http_apikey_flight_done(flight, AK_UNAVAILABLE, AK_SOURCE_NONE,
                                     0);
     }
+}
+
+
+/*
+ * The other worker has not asked, perhaps because it must not: neither must
+ * this one, unless it may for somebody who waits.
+ */
+
+static ngx_uint_t
+ngx_http_apikey_flight_refused(ngx_http_apikey_flight_t *flight)
+{
+    ngx_queue_t            *q;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    for (q = ngx_queue_head(&flight->waiters);
+         q != ngx_queue_sentinel(&flight->waiters);
+         q = ngx_queue_next(q))
+    {
+        ctx = ngx_queue_data(q, ngx_http_apikey_ctx_t, queue);
+
+        if (ngx_http_apikey_limit_lookup(ctx, &flight->sn.str,
+                                         flight->sn.node.key)
+            == NGX_OK)
+        {
+            return 0;
+        }
+    }
+
+    return !ngx_queue_empty(&flight->waiters);
 }
 
 
@@ -697,6 +739,13 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
         }
 
     } else if (source == AK_SOURCE_MISS) {
+
+        if (rc == AK_NOT_FOUND && flight->limit != NULL
+            && key->data[0] == NGX_HTTP_APIKEY_RECORD)
+        {
+            ngx_http_apikey_limit_absent(mcf, flight->limit);
+        }
+
         ngx_http_apikey_zone_store(mcf->zone, key, hash, rc,
                                    ak_str(mcf->value,
                                           rc == AK_OK ? len : 0));

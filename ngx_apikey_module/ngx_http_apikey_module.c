@@ -82,6 +82,13 @@ static ngx_command_t  ngx_http_apikey_commands[] = {
       0,
       NULL },
 
+    { ngx_string("apikey_fail_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_1MORE,
+      ngx_http_apikey_fail_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -238,6 +245,7 @@ ngx_http_apikey_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->inject = NGX_CONF_UNSET_PTR;
+    lcf->limit = NGX_CONF_UNSET_PTR;
     lcf->pass = NGX_CONF_UNSET;
 
     return lcf;
@@ -263,6 +271,8 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->challenge.data == NULL) {
         conf->challenge = prev->challenge;
     }
+
+    ngx_conf_merge_ptr_value(conf->limit, prev->limit, NULL);
 
     if (conf->name.data == NULL && conf->inject == NGX_CONF_UNSET_PTR
         && conf->pass == NGX_CONF_UNSET && prev->stack != NULL)

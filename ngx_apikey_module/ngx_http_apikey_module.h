@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 #include <nginx.h>
 
+#include "ak_limit.h"
 #include "ak_stack.h"
 #include "ak_store.h"
 #include "ngx_apikey_redis.h"
@@ -95,6 +96,7 @@ typedef struct {
     ngx_http_apikey_where_t       passed;
 
     ngx_str_t                     challenge;   /* WWW-Authenticate */
+    ak_limit_t                   *limit;       /* NULL: no apikey_fail_limit */
     ak_stack_t                   *stack;       /* NULL: not enabled */
     ak_stack_t                   *rules;       /* it, as it is named */
 } ngx_http_apikey_loc_conf_t;
@@ -125,6 +127,7 @@ struct ngx_http_apikey_ctx_s {
 
     ngx_queue_t                   queue;       /* while it waits */
     ngx_event_t                   pause;
+    uint64_t                      retry;       /* see limited; milliseconds */
 
     unsigned                      decided:1;   /* by auth and account */
     unsigned                      granted:1;
@@ -135,6 +138,9 @@ struct ngx_http_apikey_ctx_s {
     unsigned                      injected:1;  /* the upstream gets a secret */
     unsigned                      reported:1;
     unsigned                      body_sent:1;
+    unsigned                      refused:1;   /* something was not looked up */
+    unsigned                      counted:1;   /* as an attempt that failed, */
+    unsigned                      limited:1;   /*   of a source with too many */
 
     /* as it was sent, where a query has carried something */
 
@@ -272,6 +278,35 @@ void ngx_http_apikey_lookup_cancel(ngx_http_apikey_ctx_t *ctx);
 
 ngx_int_t ngx_http_apikey_lookup_init(ngx_cycle_t *cycle,
     ngx_http_apikey_main_conf_t *mcf);
+
+
+/* ngx_http_apikey_limit.c */
+
+char *ngx_http_apikey_fail_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Whether a record, which is not in the zone or too old there, may be looked
+ * up for ctx, and whether a token may be verified.  NGX_BUSY: too many
+ * attempts have failed.
+ */
+
+ngx_int_t ngx_http_apikey_limit_lookup(ngx_http_apikey_ctx_t *ctx,
+    ngx_str_t *key, uint32_t hash);
+ngx_int_t ngx_http_apikey_limit_verify(ngx_http_apikey_ctx_t *ctx);
+
+/* What is to be told, for ctx, of a record that is not there; or NULL. */
+
+const ak_limit_t *ngx_http_apikey_limit_of(ngx_http_apikey_ctx_t *ctx);
+void ngx_http_apikey_limit_absent(ngx_http_apikey_main_conf_t *mcf,
+    const ak_limit_t *limit);
+
+/*
+ * ctx is denied: counts it, once, where it may have been a guess, and sets the
+ * reason anew where there were too many.
+ */
+
+void ngx_http_apikey_limit_denied(ngx_http_apikey_ctx_t *ctx);
 
 
 /* ngx_http_apikey_file.c */

@@ -28,6 +28,13 @@ typedef struct {
 
 #define NGX_HTTP_APIKEY_SHARED_EVICT_MAX  4096
 
+/* Slots have room for an id or a source, and a bucket. */
+
+#define NGX_HTTP_APIKEY_SLOT_DATA  48
+#define NGX_HTTP_APIKEY_SLOT                                                 \
+    ngx_align(offsetof(ngx_http_apikey_entry_t, data)                        \
+              + NGX_HTTP_APIKEY_SLOT_DATA, NGX_ALIGNMENT)
+
 #define NGX_HTTP_APIKEY_SHARED_ROOM       16384    /* bytes, at least */
 #define NGX_HTTP_APIKEY_SHARED_RETRY      1000     /* milliseconds */
 
@@ -38,6 +45,13 @@ static ngx_int_t ngx_http_apikey_entry_cmp(ngx_http_apikey_entry_t *e,
     u_char *key, size_t len);
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_find(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash);
+static ngx_int_t ngx_http_apikey_zone_init_slots(
+    ngx_http_apikey_zone_t *zone);
+static ngx_uint_t ngx_http_apikey_zone_guess(ngx_str_t *key, size_t len);
+static ngx_http_apikey_entry_t *ngx_http_apikey_zone_slot(
+    ngx_http_apikey_zone_t *zone, size_t len);
+static void ngx_http_apikey_zone_touch(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e);
 static ngx_uint_t ngx_http_apikey_zone_shift(size_t size);
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_room(
     ngx_http_apikey_zone_t *zone, size_t size, ngx_uint_t *shift);
@@ -45,6 +59,9 @@ static ngx_http_apikey_entry_t *ngx_http_apikey_zone_add(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash, size_t len);
 static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e);
+static ngx_http_apikey_entry_t *ngx_http_apikey_zone_take(
+    ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash,
+    const ak_rate_t *rate, ak_allowance_t *allowance);
 static ngx_uint_t ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e, ngx_uint_t brief);
 static ngx_msec_t ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e);
@@ -96,7 +113,110 @@ ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     zone->shpool->log_nomem = 0;
 
+    return ngx_http_apikey_zone_init_slots(zone);
+}
+
+
+static ngx_int_t
+ngx_http_apikey_zone_init_slots(ngx_http_apikey_zone_t *zone)
+{
+    size_t                      size;
+    ngx_http_apikey_zone_sh_t  *sh;
+
+    sh = zone->sh;
+
+    size = (zone->shpool->end - zone->shpool->start)
+           / NGX_HTTP_APIKEY_ZONE_SHARE;
+    size = ngx_align(size, ngx_pagesize);
+
+    sh->slots = ngx_slab_alloc(zone->shpool, size);
+    if (sh->slots == NULL) {
+        return NGX_ERROR;
+    }
+
+    sh->fresh = sh->slots;
+    sh->last = sh->slots + size / NGX_HTTP_APIKEY_SLOT * NGX_HTTP_APIKEY_SLOT;
+
+    ngx_queue_init(&sh->guesses);
+    ngx_queue_init(&sh->spare);
+
     return NGX_OK;
+}
+
+
+/* Whether anybody can cause an entry of that key and length. */
+
+static ngx_uint_t
+ngx_http_apikey_zone_guess(ngx_str_t *key, size_t len)
+{
+    switch (key->data[0]) {
+
+    case NGX_HTTP_APIKEY_RECORD:
+        return len == 0;
+
+    case NGX_HTTP_APIKEY_FAILURES:
+    case NGX_HTTP_APIKEY_ALLOWANCE:
+    case NGX_HTTP_APIKEY_ABSENT:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/* A slot; where all are taken, that which was not used for longest. */
+
+static ngx_http_apikey_entry_t *
+ngx_http_apikey_zone_slot(ngx_http_apikey_zone_t *zone, size_t len)
+{
+    ngx_queue_t                *q;
+    ngx_http_apikey_entry_t    *e;
+    ngx_http_apikey_zone_sh_t  *sh;
+
+    sh = zone->sh;
+
+    if (len > NGX_HTTP_APIKEY_SLOT_DATA) {
+        return NULL;
+    }
+
+    if (ngx_queue_empty(&sh->spare) && sh->fresh != sh->last) {
+        e = (ngx_http_apikey_entry_t *) sh->fresh;
+        sh->fresh += NGX_HTTP_APIKEY_SLOT;
+        return e;
+    }
+
+    if (ngx_queue_empty(&sh->spare)) {
+        ngx_http_apikey_zone_delete(zone,
+                                    ngx_queue_data(
+                                               ngx_queue_last(&sh->guesses),
+                                               ngx_http_apikey_entry_t,
+                                               queue));
+    }
+
+    q = ngx_queue_head(&sh->spare);
+    ngx_queue_remove(q);
+
+    return ngx_queue_data(q, ngx_http_apikey_entry_t, queue);
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_http_apikey_zone_in_slot(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e)
+{
+    return (u_char *) e >= zone->sh->slots && (u_char *) e < zone->sh->last;
+}
+
+
+static void
+ngx_http_apikey_zone_touch(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e)
+{
+    ngx_queue_remove(&e->queue);
+    ngx_queue_insert_head(ngx_http_apikey_zone_in_slot(zone, e)
+                          ? &zone->sh->guesses : &zone->sh->queue,
+                          &e->queue);
 }
 
 
@@ -257,9 +377,16 @@ ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     ngx_uint_t                shift;
     ngx_http_apikey_entry_t  *e;
 
-    e = ngx_http_apikey_zone_room(zone,
-                                  offsetof(ngx_http_apikey_entry_t, data)
-                                  + key->len + len, &shift);
+    if (ngx_http_apikey_zone_guess(key, len)) {
+        shift = 0;
+        e = ngx_http_apikey_zone_slot(zone, key->len + len);
+
+    } else {
+        e = ngx_http_apikey_zone_room(zone,
+                                      offsetof(ngx_http_apikey_entry_t, data)
+                                      + key->len + len, &shift);
+    }
+
     if (e == NULL) {
         return NULL;
     }
@@ -274,7 +401,9 @@ ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     ngx_memcpy(e->data, key->data, key->len);
 
     ngx_rbtree_insert(&zone->sh->rbtree, &e->node);
-    ngx_queue_insert_head(&zone->sh->queue, &e->queue);
+    ngx_queue_insert_head(ngx_http_apikey_zone_in_slot(zone, e)
+                          ? &zone->sh->guesses : &zone->sh->queue,
+                          &e->queue);
 
     return e;
 }
@@ -286,7 +415,13 @@ ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
 {
     ngx_queue_remove(&e->queue);
     ngx_rbtree_delete(&zone->sh->rbtree, &e->node);
-    ngx_slab_free_locked(zone->shpool, e);
+
+    if (ngx_http_apikey_zone_in_slot(zone, e)) {
+        ngx_queue_insert_head(&zone->sh->spare, &e->queue);
+
+    } else {
+        ngx_slab_free_locked(zone->shpool, e);
+    }
 }
 
 
@@ -332,8 +467,7 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
     if (e != NULL) {
-        ngx_queue_remove(&e->queue);
-        ngx_queue_insert_head(&zone->sh->queue, &e->queue);
+        ngx_http_apikey_zone_touch(zone, e);
     }
 
     if (e != NULL && ngx_http_apikey_entry_fresh(zone, e, brief)) {
@@ -411,8 +545,7 @@ ngx_http_apikey_zone_kept(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
     if (e != NULL) {
-        ngx_queue_remove(&e->queue);
-        ngx_queue_insert_head(&zone->sh->queue, &e->queue);
+        ngx_http_apikey_zone_touch(zone, e);
 
         *len = e->value_len;
         ngx_memcpy(value, e->data + e->key_len, e->value_len);
@@ -459,8 +592,10 @@ ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 }
 
 
-ngx_int_t
-ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+/* Takes a token; NULL: there is no room for a bucket. */
+
+static ngx_http_apikey_entry_t *
+ngx_http_apikey_zone_take(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance)
 {
     ak_bucket_t               bucket;
@@ -468,16 +603,13 @@ ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
     ngx_memzero(&bucket, sizeof(ak_bucket_t));
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
     if (e == NULL) {
         e = ngx_http_apikey_zone_add(zone, key, hash, sizeof(ak_bucket_t));
 
     } else {
-        ngx_queue_remove(&e->queue);
-        ngx_queue_insert_head(&zone->sh->queue, &e->queue);
+        ngx_http_apikey_zone_touch(zone, e);
 
         /* what lies behind a key has no alignment */
 
@@ -489,9 +621,92 @@ ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
         ngx_memcpy(e->data + e->key_len, &bucket, sizeof(ak_bucket_t));
     }
 
+    return e;
+}
+
+
+ngx_int_t
+ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance)
+{
+    ngx_http_apikey_entry_t  *e;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_take(zone, key, hash, rate, allowance);
+
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     return (e == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
+void
+ngx_http_apikey_zone_fail(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance,
+    ngx_uint_t *emptied)
+{
+    ngx_http_apikey_entry_t  *e;
+
+    *emptied = 0;
+    ngx_memzero(allowance, sizeof(ak_allowance_t));
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_take(zone, key, hash, rate, allowance);
+
+    /* "said" is when it was */
+
+    if (e != NULL && allowance->granted && allowance->remaining == 0
+        && (e->said == 0
+            || ngx_http_apikey_entry_age(e) >= allowance->reset))
+    {
+        e->said = ngx_current_msec;
+        *emptied = 1;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_apikey_zone_look(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance)
+{
+    ak_bucket_t               bucket;
+    ngx_http_apikey_entry_t  *e;
+
+    ngx_memzero(&bucket, sizeof(ak_bucket_t));
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_find(zone, key, hash);
+
+    if (e != NULL) {
+        ngx_memcpy(&bucket, e->data + e->key_len, sizeof(ak_bucket_t));
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    ak_rate_look(rate, &bucket, ngx_current_msec, allowance);
+}
+
+
+ngx_uint_t
+ngx_http_apikey_zone_known(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash)
+{
+    ngx_uint_t                known;
+    ngx_http_apikey_entry_t  *e;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_find(zone, key, hash);
+    known = (e != NULL && e->rc == AK_OK);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return known;
 }
 
 

@@ -23,11 +23,43 @@
 #define NGX_HTTP_APIKEY_ZONE_MIN  (8 * ngx_pagesize)
 
 
+/* The keys of the zone: a letter for the kind, then the names. */
+
+#define NGX_HTTP_APIKEY_RECORD      'k'        /* id */
+#define NGX_HTTP_APIKEY_TOKENS      't'        /* owner ":" provider */
+#define NGX_HTTP_APIKEY_BUCKET      'b'        /* of a rate: its name */
+#define NGX_HTTP_APIKEY_KEPT        'j'        /* a digest */
+#define NGX_HTTP_APIKEY_MARK        'm'        /* name under the prefix */
+#define NGX_HTTP_APIKEY_FOREIGN     'f'        /* name */
+
+/* These begin with a digest of a rate: see ngx_http_apikey_limit.c. */
+
+#define NGX_HTTP_APIKEY_FAILURES    'l'        /* source */
+#define NGX_HTTP_APIKEY_ALLOWANCE   'a'        /* source */
+#define NGX_HTTP_APIKEY_ABSENT      'g'        /* of all */
+
+
+/*
+ * What anybody can cause to be kept, who has no good key, is kept apart, in an
+ * eighth of the zone: that there is no key of an id, and the buckets of
+ * sources.  It takes no room from what is good, and what is good takes none
+ * from it.
+ */
+
+#define NGX_HTTP_APIKEY_ZONE_SHARE  8
+
+
 typedef struct {
     ngx_rbtree_t                  rbtree;
     ngx_rbtree_node_t             sentinel;
     ngx_queue_t                   queue;       /* last used first */
     ngx_queue_t                   shared;      /* what is never evicted */
+
+    ngx_queue_t                   guesses;     /* in slots, last used first */
+    ngx_queue_t                   spare;       /* slots that were used */
+    u_char                       *slots;
+    u_char                       *fresh;       /* the first that never was */
+    u_char                       *last;        /* behind the last one */
 } ngx_http_apikey_zone_sh_t;
 
 
@@ -113,6 +145,25 @@ void ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 ngx_int_t ngx_http_apikey_zone_rate(ngx_http_apikey_zone_t *zone,
     ngx_str_t *key, uint32_t hash, const ak_rate_t *rate,
     ak_allowance_t *allowance);
+
+/*
+ * The same of a bucket of sources; there always is one.  *emptied: its last
+ * token was taken, and so it had not been for as long as it takes to fill.
+ */
+
+void ngx_http_apikey_zone_fail(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance,
+    ngx_uint_t *emptied);
+
+/* How a bucket stands, one that is not there being full; nothing is taken. */
+
+void ngx_http_apikey_zone_look(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, const ak_rate_t *rate, ak_allowance_t *allowance);
+
+/* Whether the store said last, however long ago, that there is such a thing. */
+
+ngx_uint_t ngx_http_apikey_zone_known(ngx_http_apikey_zone_t *zone,
+    ngx_str_t *key, uint32_t hash);
 
 /*
  * What was kept under a key with ngx_http_apikey_zone_store(), however long
