@@ -43,6 +43,8 @@ usage: ./build.sh [COMMAND] [ARGUMENTS]
                     memory and time of look-ups among many keys
   bench jwt [OPTIONS]
                     CPU time of tokens, seen before and not
+  bench abuse [OPTIONS]
+                    what made-up keys cost, of one source and of many
   lint              style, layers and warnings
   sdk               fetches the npm packages that t/sdk_*.t can use
   install           the module for nginx, apikeyctl to PREFIX/bin
@@ -472,7 +474,12 @@ cmd_bench() {
     export_flavour plain "$build"
 
     case ${1:-} in
-        stores | jwt) bench=$1; shift; set -- "$root/bench/$bench" "$@" ;;
+        stores | jwt | abuse)
+            bench=$1
+            shift
+            set -- "$root/bench/$bench" "$@"
+            ;;
+
         *) set -- "$root/bench/run" "$@" ;;
     esac
 
@@ -531,7 +538,7 @@ cmd_lint() {
     fi
 
     for file in "$root"/t/*.t "$root"/t/lib/*.p[lm] \
-                "$root"/bench/{Bench.pm,run,stores,jwt}; do
+                "$root"/bench/{Bench.pm,run,stores,jwt,abuse}; do
 
         perl -I"$root/t/lib" -I"$root/bench" -c "$file" > "$lint/perl" 2>&1 \
             || { cat "$lint/perl"; bad=1; }
