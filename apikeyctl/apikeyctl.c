@@ -37,6 +37,7 @@
 #define CTL_OPT_DRY_RUN  0x0200
 #define CTL_OPT_TOKENS   0x0400
 #define CTL_OPT_AT       0x0800
+#define CTL_OPT_UNUSED   0x1000
 #define CTL_OPT_ALL      0xffff
 
 
@@ -88,6 +89,8 @@ static const ctl_option_t  ctl_options[] = {
       offsetof(ctl_t, grace), false },
     { "format", required_argument, CTL_OPT_FORMAT,
       offsetof(ctl_t, format), false },
+    { "unused", required_argument, CTL_OPT_UNUSED,
+      offsetof(ctl_t, unused), false },
     { "dry-run", no_argument, CTL_OPT_DRY_RUN,
       offsetof(ctl_t, dry_run), false },
     { "jti", required_argument, CTL_OPT_TOKENS, offsetof(ctl_t, jti), false },
@@ -154,7 +157,8 @@ static const char  ctl_help_key_list[] =
     "Lists the keys in the order of their owners and age, and those whose\n"
     "records are damaged.\n"
     "\n"
-    "  --owner OWNER    those of this owner alone\n";
+    "  --owner OWNER    those of this owner alone\n"
+    "  --unused SPAN    those not used for so long, as in 90d\n";
 
 static const char  ctl_help_key_show[] =
     "Shows the record of a key.  A damaged one is told and is exit status 1.\n";
@@ -169,7 +173,7 @@ static const char  ctl_help_key_revoke[] =
     "The key is refused for ever, and whoever uses it is told so.\n";
 
 static const char  ctl_help_key_delete[] =
-    "Removes the record: the key is unknown from now on.\n";
+    "Removes the record, and its usage: the key is unknown from now on.\n";
 
 static const char  ctl_help_upstream_set[] =
     "Seals a provider's secret with the first master key of the keyring and\n"
@@ -262,8 +266,8 @@ static const ctl_command_t  ctl_commands[] = {
       "[--meta NAME=VALUE]",
       "make a key and print it once", ctl_help_key_create },
 
-    { "key", "list", ctl_key_list, CTL_OPT_OWNER, 0, 0,
-      "[--owner OWNER]", "list the keys", ctl_help_key_list },
+    { "key", "list", ctl_key_list, CTL_OPT_OWNER | CTL_OPT_UNUSED, 0, 0,
+      "[--owner OWNER] [--unused SPAN]", "list the keys", ctl_help_key_list },
 
     { "key", "show", ctl_key_show, 0, 1, 1,
       "ID", "show the record of a key", ctl_help_key_show },

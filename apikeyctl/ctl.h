@@ -69,6 +69,7 @@ typedef struct {
     const char           *slot;
     const char           *rate;
     const char           *grace;
+    const char           *unused;
     const char           *format;
     const char           *jti;
     const char           *sub;

@@ -16,7 +16,9 @@ static const ctl_column_t  ctl_key_columns[] = {
     { "NAME", "name", false },
     { "STATUS", "status", false },
     { "CREATED", "created", true },
-    { "EXPIRES", "expires", true }
+    { "EXPIRES", "expires", true },
+    { "LAST USED", "last_used", true },
+    { "REQUESTS", "requests", false }
 };
 
 
@@ -148,6 +150,8 @@ static const ctl_column_t  ctl_key_lines[] = {
     { "status", "status", false },
     { "created", "created", true },
     { "expires", "expires", true },
+    { "last used", "last_used", true },
+    { "requests", "requests", false },
     { "scopes", "scopes", false },
     { "routes", "routes", false },
     { "ips", "ips", false },
@@ -339,6 +343,7 @@ ctl_key_print_list(const ctl_t *ctl, const json_t *rows)
 
     json_array_foreach(rows, i, row) {
         ctl_key_tell_expired(row);
+        ctl_usage_tell(row);
     }
 
     ctl_print_table(rows, ctl_key_columns, ak_nitems(ctl_key_columns));
@@ -358,13 +363,14 @@ ctl_key_print_list(const ctl_t *ctl, const json_t *rows)
 ctl_status_e
 ctl_key_list(ctl_t *ctl)
 {
+    int64_t                   span;
     ctl_status_e              status;
     ctl_key_list_t            list;
     static const char *const  order[] = { "owner", "created", "id", NULL };
 
-    status = CTL_DONE;
+    status = ctl_usage_span(ctl, &span);
 
-    if (ctl->owner != NULL) {
+    if (status == CTL_DONE && ctl->owner != NULL) {
         status = ctl_name_check(ctl, "--owner", ctl->owner);
     }
 
@@ -389,6 +395,14 @@ ctl_key_list(ctl_t *ctl)
     }
 
     if (status == CTL_DONE) {
+        status = ctl_usage_add(ctl, list.rows);
+    }
+
+    if (status == CTL_DONE && ctl->unused != NULL) {
+        status = ctl_usage_unused(ctl, list.rows, span);
+    }
+
+    if (status == CTL_DONE) {
         list.rows = ctl_sort(list.rows, order);
         ctl_key_print_list(ctl, list.rows);
     }
@@ -403,12 +417,13 @@ ctl_key_list(ctl_t *ctl)
 /* key show */
 
 static ctl_status_e
-ctl_key_print(const ctl_t *ctl, ak_str_t id, const ak_reply_t *reply)
+ctl_key_print(ctl_t *ctl, ak_str_t id, const ak_reply_t *reply)
 {
-    json_t       *object;
-    ak_rc_t       rc;
-    ak_diag_t     d;
-    ak_record_t   rec;
+    json_t        *object, *rows;
+    ak_rc_t        rc;
+    ak_diag_t      d;
+    ak_record_t    rec;
+    ctl_status_e   status;
 
     rc = ctl_key_read(reply, &rec, &d);
 
@@ -424,17 +439,23 @@ ctl_key_print(const ctl_t *ctl, ak_str_t id, const ak_reply_t *reply)
 
     object = ctl_key_object(id, &rec);
 
-    if (ctl->json) {
+    rows = json_array();
+    json_array_append(rows, object);
+    status = ctl_usage_add(ctl, rows);
+    json_decref(rows);
+
+    if (status == CTL_DONE && ctl->json) {
         ctl_print_json(object);
 
-    } else {
+    } else if (status == CTL_DONE) {
         ctl_key_tell_expired(object);
+        ctl_usage_tell(object);
         ctl_key_print_object(object);
     }
 
     json_decref(object);
 
-    return CTL_DONE;
+    return status;
 }
 
 
@@ -634,6 +655,8 @@ ctl_key_delete(ctl_t *ctl)
     if (found != 1) {
         return ctl_key_not_found(id);
     }
+
+    ctl_usage_forget(ctl, id);
 
     if (!ctl->json) {
         ctl_print_text("Key %.*s is deleted.", AK_FMT(id));

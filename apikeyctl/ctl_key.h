@@ -71,6 +71,25 @@ ak_rc_t ctl_limits_meta(ak_record_t *rec, ak_str_t name, ak_str_t value,
     ak_diag_t *d);
 
 
+/*
+ * Usage (ctl_usage.c): the fields "last_used", null for never, and "requests"
+ * of rows; both are null where it is not known, as with a file, or because
+ * Redis does not let it be read, which is told.  For people, never is 0.
+ */
+
+ctl_status_e ctl_usage_add(ctl_t *ctl, json_t *rows);
+void ctl_usage_tell(json_t *row);
+
+/* --unused in seconds; leaves the rows of keys not used for so long. */
+
+ctl_status_e ctl_usage_span(const ctl_t *ctl, int64_t *span);
+ctl_status_e ctl_usage_unused(const ctl_t *ctl, json_t *rows, int64_t span);
+
+/* Removes that of a key; a failure is told and no more. */
+
+void ctl_usage_forget(ctl_t *ctl, ak_str_t id);
+
+
 /* A new key (ctl_create.c). */
 
 typedef struct {

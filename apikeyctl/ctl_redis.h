@@ -81,6 +81,11 @@ ctl_status_e ctl_redis_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin,
 ctl_status_e ctl_redis_fetch(ctl_t *ctl, const ctl_names_t *names,
     ctl_reply_pt handler, void *data);
 
+/* The same; what the server refuses is handed on too, as an error. */
+
+ctl_status_e ctl_redis_look(ctl_t *ctl, const ctl_names_t *names,
+    ctl_reply_pt handler, void *data);
+
 /* ctl_change.c */
 
 ctl_status_e ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,

@@ -190,6 +190,7 @@ typedef struct {
     ctl_reply_pt  handler;
     void         *data;
     size_t        first;               /* of the batch */
+    bool          look;                /* errors are handed on */
     ak_reply_t   *error;
 } ctl_fetch_t;
 
@@ -201,7 +202,7 @@ ctl_redis_fetched(void *data, size_t i, const ak_reply_t *reply)
 
     f = data;
 
-    if (reply->type == AK_REPLY_ERROR
+    if (reply->type == AK_REPLY_ERROR && !f->look
         && !ak_str_starts(reply->str, ak_literal("WRONGTYPE")))
     {
         if (f->error == NULL) {
@@ -275,24 +276,47 @@ ctl_redis_fetch_batch(ctl_t *ctl, const ctl_names_t *names, ctl_fetch_t *f)
 }
 
 
+static ctl_status_e
+ctl_redis_fetch_all(ctl_t *ctl, const ctl_names_t *names, ctl_fetch_t *f)
+{
+    ctl_status_e  status;
+
+    status = CTL_DONE;
+
+    while (f->first < names->n && status == CTL_DONE) {
+        status = ctl_redis_fetch_batch(ctl, names, f);
+    }
+
+    ctl_reply_free(f->error);
+
+    return status;
+}
+
+
 ctl_status_e
 ctl_redis_fetch(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
     void *data)
 {
-    ctl_fetch_t   f;
-    ctl_status_e  status;
+    ctl_fetch_t  f;
 
     memset(&f, 0, sizeof(ctl_fetch_t));
     f.handler = handler;
     f.data = data;
 
-    status = CTL_DONE;
+    return ctl_redis_fetch_all(ctl, names, &f);
+}
 
-    while (f.first < names->n && status == CTL_DONE) {
-        status = ctl_redis_fetch_batch(ctl, names, &f);
-    }
 
-    ctl_reply_free(f.error);
+ctl_status_e
+ctl_redis_look(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
+    void *data)
+{
+    ctl_fetch_t  f;
 
-    return status;
+    memset(&f, 0, sizeof(ctl_fetch_t));
+    f.handler = handler;
+    f.data = data;
+    f.look = true;
+
+    return ctl_redis_fetch_all(ctl, names, &f);
 }

@@ -707,6 +707,36 @@ ak_store_mark_key(const ak_store_conf_t *conf, ak_str_t name, uint8_t *dst,
 }
 
 
+ak_rc_t
+ak_store_usage_key(const ak_store_conf_t *conf, ak_str_t id, uint8_t *dst,
+    ak_str_t *key)
+{
+    ak_str_t  prefix, parts[4];
+
+    prefix = conf->prefix;
+
+    if (prefix.len == 0 || !ak_key_id_valid(id)) {
+        return AK_ERROR;
+    }
+
+    if (prefix.data[prefix.len - 1] == ':') {
+        parts[0] = ak_str(prefix.data, prefix.len - 1);
+        parts[1] = ak_literal("-usage:");
+        parts[2] = id;
+
+        return ak_store_join(parts, 3, dst, key);
+    }
+
+    parts[0] = (prefix.data[0] == '-') ? ak_literal("usage:")
+                                       : ak_literal("-usage:");
+    parts[1] = prefix;
+    parts[2] = ak_literal(":");
+    parts[3] = id;
+
+    return ak_store_join(parts, 4, dst, key);
+}
+
+
 /*
  * An owner may hold ":" and a provider may not: the last ":" parts them, and
  * no two pairs have one key.
@@ -856,4 +886,62 @@ ak_store_text(const ak_reply_t *reply, ak_str_t *text)
     default:
         return AK_ERROR;
     }
+}
+
+
+/* Digits alone, at most 18 of them; anything else is 0. */
+
+static int64_t
+ak_store_count(ak_str_t s)
+{
+    size_t   i;
+    int64_t  n;
+
+    n = 0;
+
+    if (s.len > 18) {
+        return 0;
+    }
+
+    for (i = 0; i < s.len; i++) {
+
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            return 0;
+        }
+
+        n = n * 10 + (s.data[i] - '0');
+    }
+
+    return n;
+}
+
+
+ak_rc_t
+ak_store_usage(const ak_reply_t *reply, ak_usage_t *usage)
+{
+    size_t      i, n;
+    ak_rc_t     rc;
+    ak_field_t  fields[AK_USAGE_FIELDS_MAX];
+
+    memset(usage, 0, sizeof(ak_usage_t));
+
+    rc = ak_store_fields(reply, fields, AK_USAGE_FIELDS_MAX, &n);
+
+    if (rc != AK_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (ak_str_eq(fields[i].name, ak_literal(AK_USAGE_REQUESTS))) {
+            usage->requests = ak_store_count(fields[i].value);
+
+        } else if (ak_str_eq(fields[i].name,
+                             ak_literal(AK_USAGE_LAST_USED)))
+        {
+            usage->last_used = ak_store_count(fields[i].value);
+        }
+    }
+
+    return AK_OK;
 }

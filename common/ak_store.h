@@ -81,6 +81,16 @@ ak_rc_t ak_store_mark_key(const ak_store_conf_t *conf, ak_str_t name,
     uint8_t *dst, ak_str_t *key);
 
 /*
+ * Where the usage of a key is: it never begins with the prefix, which caches
+ * watch.  The ":" that ends the prefix is replaced by "-usage:" (apikey:,
+ * apikey-usage:<id>).  Where none ends it, it is -usage:<prefix>:<id>, or
+ * usage:<prefix>:<id> for a prefix that begins with "-".
+ */
+
+ak_rc_t ak_store_usage_key(const ak_store_conf_t *conf, ak_str_t id,
+    uint8_t *dst, ak_str_t *key);
+
+/*
  * The fields of an HGETALL reply.  AK_NOT_FOUND: the reply is an empty array.
  * AK_UNAVAILABLE: no reply, or the server answered with an error.  AK_ERROR:
  * a reply of another shape, beyond max, or the error that the key holds no
@@ -96,6 +106,23 @@ ak_rc_t ak_store_fields(const ak_reply_t *reply, ak_field_t *fields,
  */
 
 ak_rc_t ak_store_text(const ak_reply_t *reply, ak_str_t *text);
+
+/*
+ * The usage of a key, of an HGETALL reply likewise.  AK_NOT_FOUND: it was not
+ * used.  What is no number is as if it were not there.
+ */
+
+#define AK_USAGE_REQUESTS   "requests"
+#define AK_USAGE_LAST_USED  "last_used"
+
+#define AK_USAGE_FIELDS_MAX  16
+
+typedef struct {
+    int64_t  requests;
+    int64_t  last_used;                /* Unix seconds; 0: it is not known */
+} ak_usage_t;
+
+ak_rc_t ak_store_usage(const ak_reply_t *reply, ak_usage_t *usage);
 
 
 #endif /* _AK_STORE_H_INCLUDED_ */

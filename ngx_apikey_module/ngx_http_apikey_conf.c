@@ -6,6 +6,7 @@
 
 #include "ak_render.h"
 #include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_usage.h"
 #include "ngx_http_apikey_zone.h"
 
 
@@ -237,6 +238,7 @@ ngx_http_apikey_zone_create(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf,
     zone->ttl = NGX_HTTP_APIKEY_TTL;
     zone->negative_ttl = NGX_HTTP_APIKEY_NEGATIVE_TTL;
     zone->stale = NGX_HTTP_APIKEY_STALE;
+    zone->usage = NGX_HTTP_APIKEY_USAGE_INTERVAL;
 
     mcf->shm_zone = ngx_shared_memory_add(cf, name, size,
                                           &ngx_http_apikey_module);
@@ -267,12 +269,18 @@ ngx_http_apikey_zone_options(ngx_conf_t *cf, ngx_http_apikey_zone_t *zone)
     } options[] = {
         { ngx_string("ttl="), &zone->ttl },
         { ngx_string("negative_ttl="), &zone->negative_ttl },
-        { ngx_string("stale="), &zone->stale }
+        { ngx_string("stale="), &zone->stale },
+        { ngx_string("usage="), &zone->usage }
     };
 
     value = cf->args->elts;
 
     for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "usage=off") == 0) {
+            zone->usage = 0;
+            continue;
+        }
 
         for (k = 0; k < ak_nitems(options); k++) {
             len = options[k].name.len;
@@ -298,6 +306,15 @@ ngx_http_apikey_zone_options(ngx_conf_t *cf, ngx_http_apikey_zone_t *zone)
         if (ms == NGX_ERROR) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid time \"%V\"", &value[i]);
+            return NGX_ERROR;
+        }
+
+        if (options[k].ms == &zone->usage
+            && ms < NGX_HTTP_APIKEY_USAGE_LEAST)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time \"%V\", the least is 1s, and "
+                               "\"usage=off\" is for none", &value[i]);
             return NGX_ERROR;
         }
 
@@ -363,6 +380,10 @@ ngx_http_apikey_conf_complete(ngx_conf_t *cf,
     {
         return NGX_ERROR;
     }
+
+    /* never 0 */
+
+    mcf->born = ((ngx_uint_t) ngx_random() << 1) | 1;
 
     mcf->digest = ak_digest_create();
 

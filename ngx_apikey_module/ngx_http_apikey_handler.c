@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_usage.h"
 
 
 static ngx_http_apikey_ctx_t *ngx_http_apikey_create_ctx(
@@ -316,6 +317,8 @@ ngx_http_apikey_log_handler(ngx_http_request_t *r)
     if (ctx->decided) {
         ngx_http_apikey_report(ctx);
     }
+
+    ngx_http_apikey_usage_count(ctx);
 
     if (ctx->session != NULL) {
         (void) ak_stack_run(ctx->session, &ctx->txn, AK_SESSION_CLOSE);

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_usage.h"
 
 
 static ngx_int_t ngx_http_apikey_preconfiguration(ngx_conf_t *cf);
@@ -364,6 +365,7 @@ ngx_http_apikey_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_apikey_keys_start(mcf, cycle);
+    ngx_http_apikey_usage_start(mcf, cycle);
 
     return NGX_OK;
 }
@@ -381,6 +383,7 @@ ngx_http_apikey_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_apikey_keys_stop(mcf);
+    ngx_http_apikey_usage_stop(mcf);
 
     if (mcf->redis != NULL) {
         ngx_apikey_redis_stop(mcf->redis);

@@ -30,6 +30,7 @@
 typedef struct ngx_http_apikey_zone_s    ngx_http_apikey_zone_t;
 typedef struct ngx_http_apikey_flight_s  ngx_http_apikey_flight_t;
 typedef struct ngx_http_apikey_file_s    ngx_http_apikey_file_t;
+typedef struct ngx_http_apikey_usage_s   ngx_http_apikey_usage_t;
 
 
 /* Where a directive stands, for complaints that come later. */
@@ -67,6 +68,7 @@ typedef struct {
     ngx_array_t                   sources;     /* of keys of tokens */
     ak_strip_t                   *strip;       /* what must not pass */
     ngx_uint_t                    used;        /* by some location */
+    ngx_uint_t                    born;        /* another one at each load */
 
     ngx_int_t                     line_index;  /* of $request */
     ngx_int_t                     uri_index;   /* of $request_uri */
@@ -79,6 +81,9 @@ typedef struct {
     ngx_rbtree_t                  flights;
     ngx_rbtree_node_t             sentinel;
     u_char                       *value;       /* AK_VALUE_MAX bytes */
+
+    ngx_http_apikey_usage_t      *usage;
+    ngx_uint_t                    uncounted;   /* there is none to be */
 
     /* contexts that no request uses */
 

@@ -109,6 +109,8 @@ ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_queue_init(&zone->sh->queue);
     ngx_queue_init(&zone->sh->shared);
 
+    zone->sh->usage = NULL;
+
     /* a full zone is no error: entries are evicted */
 
     zone->shpool->log_nomem = 0;

@@ -60,6 +60,8 @@ typedef struct {
     u_char                       *slots;
     u_char                       *fresh;       /* the first that never was */
     u_char                       *last;        /* behind the last one */
+
+    void                         *usage;       /* of keys; NULL: no table */
 } ngx_http_apikey_zone_sh_t;
 
 
@@ -69,6 +71,7 @@ struct ngx_http_apikey_zone_s {
     ngx_msec_t                    ttl;
     ngx_msec_t                    negative_ttl;
     ngx_msec_t                    stale;
+    ngx_msec_t                    usage;       /* 0: it is not counted */
 };
 
 

@@ -122,8 +122,8 @@ is(index($lines[0], 'STATUS'), index($lines[2], 'active'),
 # show
 
 $d = ctl_json(['key', 'show', $id]);
-is_deeply([sort keys %$d], [qw(created expires id name owner status)],
-    'fields of show --json');
+is_deeply([sort keys %$d], [qw(created expires id last_used name owner requests
+    status)], 'fields of show --json');
 is($d->{id}, $id, 'the record');
 
 $r = ctl(['key', 'show', $id]);
@@ -192,9 +192,12 @@ for my $key (@keys) {
 
 # delete
 
+$redis->cli('HSET', "apikey-usage:$id", 'requests', 7);
 $r = ctl(['key', 'delete', $id]);
 is($r->{status}, 0, 'delete');
+is($r->{err}, '', 'nothing to complain of');
 is($redis->cli('EXISTS', "apikey:key:$id"), '0', 'deleted');
+is($redis->cli('EXISTS', "apikey-usage:$id"), '0', 'and its usage');
 is(ctl(['key', 'delete', $id])->{status}, 1, 'delete again');
 
 # expired keys are shown so to people

@@ -361,6 +361,67 @@ test_names(void **state)
 }
 
 
+static void
+test_usage_names(void **state)
+{
+    char             text[600];
+    size_t           i;
+    uint8_t          dst[AK_STORE_KEY_MAX];
+    ak_str_t         key;
+    ak_store_conf_t  conf;
+
+    static const struct {
+        const char  *prefix;
+        const char  *name;
+    } cases[] = {
+        { "apikey:", "apikey-usage:" UNIT_ID },
+        { "a:b:", "a:b-usage:" UNIT_ID },
+        { ":", "-usage:" UNIT_ID },
+        { "::", ":-usage:" UNIT_ID },
+        { "-:", "--usage:" UNIT_ID },
+        { "usage:", "usage-usage:" UNIT_ID },
+        { "p", "-usage:p:" UNIT_ID },
+        { "u", "-usage:u:" UNIT_ID },
+        { "p-usage", "-usage:p-usage:" UNIT_ID },
+        { "-", "usage:-:" UNIT_ID },
+        { "-usage", "usage:-usage:" UNIT_ID },
+        { "-usage:-", "usage:-usage:-:" UNIT_ID }
+    };
+
+    (void) state;
+
+    memset(&conf, 0, sizeof(ak_store_conf_t));
+
+    for (i = 0; i < ak_nitems(cases); i++) {
+        conf.prefix = ak_cstr(cases[i].prefix);
+
+        assert_int_equal(ak_store_usage_key(&conf, S(UNIT_ID), dst, &key),
+                         AK_OK);
+        assert_str(key, cases[i].name);
+
+        /* or each write would wake whoever watches the prefix */
+
+        assert_case(!ak_str_starts(key, conf.prefix), "%s", cases[i].prefix);
+    }
+
+    conf.prefix = S("apikey:");
+    assert_int_equal(ak_store_usage_key(&conf, S(""), dst, &key), AK_ERROR);
+    assert_int_equal(ak_store_usage_key(&conf, S("a:b"), dst, &key),
+                     AK_ERROR);
+
+    conf.prefix = S("");
+    assert_int_equal(ak_store_usage_key(&conf, S(UNIT_ID), dst, &key),
+                     AK_ERROR);
+
+    memset(text, 'a', sizeof(text));
+    conf.prefix = ak_str(text, AK_STORE_KEY_MAX - 10);
+    assert_int_equal(ak_store_usage_key(&conf, S("ab"), dst, &key), AK_OK);
+    assert_int_equal(key.len, AK_STORE_KEY_MAX);
+    assert_int_equal(ak_store_usage_key(&conf, S("abc"), dst, &key),
+                     AK_ERROR);
+}
+
+
 static ak_rc_t
 fields_of(const char *text, size_t max, ak_field_t *fields, size_t *n,
     ak_reply_t **reply, ak_resp_t **r)
@@ -432,12 +493,70 @@ test_fields(void **state)
 }
 
 
+static void
+test_usage(void **state)
+{
+    size_t       i;
+    ak_rc_t      rc;
+    ak_resp_t   *r;
+    ak_reply_t  *reply;
+    ak_usage_t   usage;
+
+    static const struct {
+        const char  *text;
+        ak_rc_t      rc;
+        int64_t      requests;
+        int64_t      last_used;
+    } cases[] = {
+        { "*4\r\n$8\r\nrequests\r\n$2\r\n42\r\n"
+          "$9\r\nlast_used\r\n$10\r\n1795235813\r\n",
+          AK_OK, 42, 1795235813 },
+        { "*4\r\n$1\r\nx\r\n$1\r\n1\r\n"
+          "$8\r\nrequests\r\n$1\r\n7\r\n", AK_OK, 7, 0 },
+        { "*2\r\n$8\r\nrequests\r\n$2\r\n-1\r\n", AK_OK, 0, 0 },
+        { "*2\r\n$8\r\nrequests\r\n$3\r\n1.5\r\n", AK_OK, 0, 0 },
+        { "*2\r\n$8\r\nrequests\r\n$0\r\n\r\n", AK_OK, 0, 0 },
+        { "*2\r\n$8\r\nrequests\r\n$18\r\n999999999999999999\r\n",
+          AK_OK, INT64_C(999999999999999999), 0 },
+        { "*2\r\n$8\r\nrequests\r\n$19\r\n1000000000000000000\r\n",
+          AK_OK, 0, 0 },
+        { "*0\r\n", AK_NOT_FOUND, 0, 0 },
+        { "-WRONGTYPE Operation against a key\r\n", AK_ERROR, 0, 0 },
+        { "-NOPERM no\r\n", AK_UNAVAILABLE, 0, 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < ak_nitems(cases); i++) {
+        r = ak_resp_create();
+        assert_non_null(r);
+        assert_int_equal(ak_resp_feed(r, cases[i].text,
+                                      strlen(cases[i].text)), AK_OK);
+        assert_int_equal(ak_resp_next(r, &reply), AK_OK);
+
+        memset(&usage, 0xff, sizeof(ak_usage_t));
+        rc = ak_store_usage(reply, &usage);
+
+        assert_case(rc == cases[i].rc, "%s", cases[i].text);
+        assert_int_equal(usage.requests, cases[i].requests);
+        assert_int_equal(usage.last_used, cases[i].last_used);
+
+        ak_reply_free(reply);
+        ak_resp_free(r);
+    }
+
+    assert_int_equal(ak_store_usage(NULL, &usage), AK_UNAVAILABLE);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_good),
     cmocka_unit_test(test_bad),
     cmocka_unit_test(test_lengths),
     cmocka_unit_test(test_names),
-    cmocka_unit_test(test_fields)
+    cmocka_unit_test(test_usage_names),
+    cmocka_unit_test(test_fields),
+    cmocka_unit_test(test_usage)
 };
 
 
