@@ -31,7 +31,9 @@ usage() {
 usage: ./build.sh [COMMAND] [ARGUMENTS]
 
   build             the module and apikeyctl (without a COMMAND: this)
-  test [FILES]      builds, runs the unit programs and t/*.t
+  test [--store KIND] [FILES]
+                    builds, runs the unit programs and t/*.t; KIND: where the
+                    keys are, tcp unix tls sentinel or cluster
   asan [FILES]      the same, under AddressSanitizer and UBSan
   valgrind [FILES]  the same, under valgrind
   demo [--embedded] [--once]
@@ -366,11 +368,27 @@ export_flavour() {
 }
 
 
+# Tells the tests where the keys are, if the first words say so.
+
+export_store() {
+    [ "${1:-}" = --store ] || return 0
+
+    case ${2:-} in
+        tcp | unix | tls | sentinel | cluster) export APIKEY_TEST_STORE=$2 ;;
+        *) die "--store: one of tcp unix tls sentinel cluster" ;;
+    esac
+}
+
+
 # Runs the unit programs and the tests, or those that are named.
 
 run_tests() {
     local flavour=$1 dest=$2 name unit=() t=() exec='' bad=0
     shift 2
+
+    if [ "${1:-}" = --store ]; then
+        shift 2
+    fi
 
     if [ $# -eq 0 ]; then
         for name in "$root"/t/unit/*.c; do
@@ -429,6 +447,7 @@ run_tests() {
 
 
 cmd_test() {
+    export_store "$@"
     need build nginx run redis test
     locked build_flavour "$build" plain all unit
     export_flavour plain "$build"
@@ -437,6 +456,7 @@ cmd_test() {
 
 
 cmd_asan() {
+    export_store "$@"
     need build nginx run redis test
     mkdir -p "$build/asan"
     locked build_flavour "$build/asan" asan all unit
@@ -447,6 +467,7 @@ cmd_asan() {
 
 
 cmd_valgrind() {
+    export_store "$@"
     need build nginx run redis test valgrind
     locked build_flavour "$build" plain all unit
     export_flavour valgrind "$build"

@@ -309,7 +309,8 @@ sub prepare {
         or die "$ENV{APIKEY_MODULE}: $!\n";
 
     mkdir "$dir/redis";
-    $redis = ApikeyRedis->new(dir => "$dir/redis");
+    $redis = ApikeyRedis->new(dir => "$dir/redis", store => 'tcp',
+        port => free_port());
     output('', 'taskset', '-p', '-c', '1', $redis->{pid}) if @far;
 
     $ENV{APIKEY_STORE} = $redis->unix_url;

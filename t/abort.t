@@ -25,7 +25,7 @@ sub conf {
 
     return <<"EOF";
     apikey_keyring %%KEYRING%%;
-    apikey_store redis+unix:%%SOCKET%% timeout=$timeout
+    apikey_store %%STORE_UNIX%% timeout=$timeout
                  connect_timeout=$timeout;
 
     server {
@@ -160,13 +160,12 @@ ok(writing(6), 'Redis dies, all wait');
 
 my $start = time;
 
-kill 'KILL', $t->{redis}{pid};
+$t->{redis}->kill;
 
 is(join(' ', map { my $r = $_->response; $r ? $r->status : 'none' } @left),
     join(' ', (503) x 5), 'Redis dies, 503');
 cmp_ok(time - $start, '<', 5 * $slow + 5, 'Redis dies, at once');
 
-$t->{redis}->stop;
 $t->{redis}->start;
 $t->redis_cmd('HSET', $_, @{ $saved{$_} }) for keys %saved;
 ok(wait_for(sub { $t->with_key('/file', $dead[0])->status == 200 }),

@@ -265,20 +265,24 @@ is(ctl(['key', 'delete', $_])->{status}, 0, "delete $_") for qw(bad2 bad4);
 # many keys, and other keys beside them
 
 my $hash = $record{hash};
-my $lua = 'for i = 1, 2000 do redis.call("hset", string.format('
-    . '"apikey:key:many%08d", i), "hash", ARGV[1], "owner", "many", '
-    . '"status", "active", "created", i, "expires", 0); '
-    . 'redis.call("set", "other:" .. i, i) end';
 
-$redis->cli('EVAL', $lua, 0, $hash);
+for my $n (1 .. 2000) {
+    $redis->send('HSET', sprintf('apikey:key:many%08d', $n), 'hash', $hash,
+        'owner', 'many', 'status', 'active', 'created', $n, 'expires', 0);
+    $redis->send('SET', "other:$n", $n);
+    $redis->reply for 1 .. 2;
+}
+
 $d = ctl_json(['key', 'list', '--owner', 'many']);
 is(scalar @$d, 2000, 'two thousand keys, each once');
 is(join(',', map { $_->{created} } @$d), join(',', 1 .. 2000), 'in order');
 like($redis->cli('INFO', 'commandstats'), qr/cmdstat_scan:/, 'SCAN was used');
 unlike($redis->cli('INFO', 'commandstats'), qr/cmdstat_keys:/, 'KEYS was not');
 
-$redis->cli('EVAL', 'for i = 1, 2000 do redis.call("del", string.format('
-    . '"apikey:key:many%08d", i), "other:" .. i) end', 0);
+for my $n (1 .. 2000) {
+    $redis->command('DEL', sprintf 'apikey:key:many%08d', $n);
+    $redis->command('DEL', "other:$n");
+}
 
 # a prefix
 

@@ -22,6 +22,8 @@ use ApikeyRedis;
 plan(skip_all => 'redis-server is not installed')
     unless ApikeyRedis::available();
 
+ApikeyRedis::needs_store('tcp');
+
 my $password = 'pass-of-the-app-0123456789';
 my $redis = ApikeyRedis->new(acl => [
     'user default on nopass ~* &* +@all',
@@ -51,11 +53,11 @@ my $good = file('password', 0600, "$password\n");
 
 # where it is
 
-for my $store ($redis->url, $redis->unix_url, $redis->url . '/3',
-    $redis->unix_url . ' db=4', gethostbyname('localhost')
+for my $store ($redis->tcp_url, $redis->socket_url, $redis->tcp_url . '/3',
+    $redis->socket_url . ' db=4', gethostbyname('localhost')
         ? "redis://localhost:$redis->{port}" : (),
     "redis://app\@127.0.0.1:$redis->{port}/5 password_file=$good",
-    $redis->unix_url . "  user=app  password_file=$good timeout=5s")
+    $redis->socket_url . "  user=app  password_file=$good timeout=5s")
 {
     $redis->cli('FLUSHALL');
     $d = ctl_json(['--store', $store, 'key', 'create', '--owner', 'a']);
@@ -88,7 +90,7 @@ like($redis->cli('INFO', 'keyspace'), qr/^db0:keys=1/m, 'in its database');
 
 # --store goes before APIKEY_STORE
 
-is(ctl(['key', 'list', '--store', $redis->url],
+is(ctl(['key', 'list', '--store', $redis->tcp_url],
     env => { APIKEY_STORE => 'redis://127.0.0.1:1' })->{status}, 0,
     '--store goes before APIKEY_STORE');
 
@@ -108,7 +110,7 @@ my @refused = (
         . "password_file=$good", qr/NOPERM/],
     ['a user that may nothing', "redis://mute\@127.0.0.1:$port "
         . "password_file=$good", qr/NOPERM/],
-    ['no such database', $redis->url . '/99', qr/out of range/],
+    ['no such database', $redis->tcp_url . '/99', qr/out of range/],
 );
 
 for my $case (@refused) {
@@ -127,7 +129,7 @@ for my $case (@refused) {
 
 # frozen, then down, then back
 
-my $store = $redis->url . ' timeout=300ms connect_timeout=300ms';
+my $store = $redis->tcp_url . ' timeout=300ms connect_timeout=300ms';
 my @commands = (
     ['key', 'create', '--owner', 'a'], ['key', 'list'],
     ['key', 'show', $d->{id}], ['key', 'disable', $d->{id}],
@@ -170,7 +172,7 @@ $redis->resume;
 
 $redis->stop;
 unavailable('down', $store, qr/Connection refused.*is it running/);
-unavailable('no socket', $redis->unix_url, qr/No such file|refused/);
+unavailable('no socket', $redis->socket_url, qr/No such file|refused/);
 
 $r = ctl(['--store', 'redis://no-such-host.invalid connect_timeout=2s', 'key',
     'list']);
@@ -194,8 +196,8 @@ is(ctl(['--store', $store, 'key', 'list'])->{status}, 0, 'back');
         if ($pid == 0) {
             open STDOUT, '>', '/dev/null';
             open STDERR, '>', '/dev/null';
-            exec { ctl_program() } 'apikeyctl', '--store', $redis->url, 'key',
-                $verb, $id or POSIX::_exit(127);
+            exec { ctl_program() } 'apikeyctl', '--store',
+                $redis->tcp_url, 'key', $verb, $id or POSIX::_exit(127);
         }
 
         push @pids, $pid;

@@ -116,7 +116,7 @@ is(ctl(['upstream', 'set', '--owner', 'many', 'groq', '--slot', 's32'],
 is(ctl(['upstream', 'set', '--owner', 'long', 'openai', '--slot', "l$_"],
     in => 'x' x 4096)->{status}, $_ < 3 ? 0 : 1, "long secret $_") for 1 .. 3;
 
-$redis->cli('DEL', 'apikey:upstream:many:groq', 'apikey:upstream:long:openai');
+$redis->cli('DEL', "apikey:upstream:$_") for 'many:groq', 'long:openai';
 $redis->cli('SET', 'apikey:upstream:text:openai', 'no hash');
 $r = ctl(['upstream', 'set', '--owner', 'text', 'openai'], in => 'secret');
 is($r->{status}, 1, 'a place that is taken by no hash');

@@ -60,4 +60,12 @@ like($text, qr/^usage: /, 'an unknown command: usage');
 is($status, 1, 'an unknown set of packages: status');
 like($text, qr/no set "nonsense"/, 'an unknown set of packages');
 
+for my $command ('test', 'asan', 'valgrind') {
+    ($status, $text) = build_sh($command, '--store', 'nonsense');
+
+    is($status, 1, "$command, an unknown store: status");
+    is($text, "build.sh: --store: one of tcp unix tls sentinel cluster\n",
+        "$command, an unknown store");
+}
+
 done_testing();

@@ -22,7 +22,7 @@ my $pepper = $t->secret(encode_base64(join('', map { chr 97 + $_ % 26 }
     0 .. 31), ''));
 my ($rc, $out);
 
-my $store = 'apikey_store redis://127.0.0.1:%%REDIS%%;';
+my $store = 'apikey_store %%STORE%%;';
 my $keyring = 'apikey_keyring %%KEYRING%%;';
 my $server = <<'EOF';
 server {
@@ -316,7 +316,7 @@ pid %%DIR%%/check.pid;
 events { }
 http {
     apikey_keyring %%KEYRING%%;
-    apikey_store redis://127.0.0.1:%%REDIS%%;
+    apikey_store %%STORE%%;
 
     server {
         listen 127.0.0.1:%%PORT%%;

@@ -19,7 +19,7 @@ my $t = ApikeyTest->new;
 
 $t->http(<<'EOF');
     apikey_keyring %%KEYRING%%;
-    apikey_store redis+unix:%%SOCKET%% timeout=5s;
+    apikey_store %%STORE_UNIX%% timeout=5s;
 
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -104,7 +104,7 @@ if ($pid == 0) {
     $SIG{ALRM} = 'DEFAULT';
     alarm 30;
     select undef, undef, undef, 0.5;
-    kill 'CONT', $t->{redis}{pid};
+    $t->{redis}->resume;
     POSIX::_exit(0);
 }
 

@@ -102,7 +102,7 @@ like($out, qr/\[warn\].*stack "a", line 1: a secret of 5 bytes/,
     'and warned about');
 
 ($rc, $out) = $t->check_conf('apikey_keyring %%KEYRING%%; '
-    . 'apikey_store redis://127.0.0.1:%%REDIS%%; '
+    . 'apikey_store %%STORE%%; '
     . 'server { listen 127.0.0.1:%%PORT%%; apikey on; apikey_inject openai; '
     . 'apikey_pass_credential on; }');
 

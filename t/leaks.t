@@ -14,6 +14,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 use ApikeyTest;
+use RedisMonitor;
 
 my $t = ApikeyTest->new(reply => sub {
     return [ 200, [ [ 'Content-Type', 'text/plain' ] ], "done\n" ];
@@ -132,7 +133,9 @@ is($t->leak($texts), undef, 'no secret in an answer');
 $t->redis_cmd('CONFIG', 'SET', 'rdbcompression', 'no');
 is($t->redis_cmd('SAVE'), 'OK', 'a dump');
 
-my $dump = $t->read_file('redis/dump.rdb');
+my $dump = join '', map {
+    $t->read_file(substr("$_->{dir}/dump.rdb", 1 + length $t->{dir}))
+} $t->{redis}->nodes;
 
 like($dump, qr/apikey:key:\Q$key{alice}{id}\E/, 'the dump holds the records');
 like($dump, qr/ak1\.[0-9a-f]{8}\./, 'and the tokens');
@@ -142,22 +145,14 @@ is($t->leak($t->{redis}->log), undef, "no secret in Redis' log");
 
 # What Redis was asked: the commands hold ids and nothing else.
 
-my $monitor = IO::Socket::UNIX->new(Peer => $t->{redis}{socket});
-
-syswrite $monitor, "MONITOR\r\n";
-wait_for(sub { sysread $monitor, my $ok, 5; 1 });
+my $monitor = RedisMonitor->new($t->{redis});
 
 my $fresh = $t->put_key;
 
 $t->with_key('/', $fresh);
 $t->with_key('/', $t->secret('foreign-0Aa1Bb2Cc3Dd4Ee5'));
-$t->redis_cmd('PING', 'the end');
 
-my $commands = '';
-
-while ($commands !~ /the end/) {
-    sysread $monitor, $commands, 65536, length $commands or last;
-}
+my $commands = $monitor->text;
 
 like($commands, qr/HGETALL" "apikey:key:$fresh->{id}"/i, 'what Redis is asked');
 is($t->leak($commands), undef, 'no secret in a command');

@@ -25,7 +25,7 @@ my $t = ApikeyTest->new(level => 'info', not_under => ['asan', 'valgrind'],
 
 $t->http(<<'EOF');
     apikey_keyring %%KEYRING%%;
-    apikey_store redis+unix:%%SOCKET%% timeout=30s;
+    apikey_store %%STORE_UNIX%% timeout=30s;
 
     apikey_stack many {
         auth     sufficient  static  keys=%%DIR%%/static.keys

@@ -23,7 +23,7 @@ sub conf {
 
     return <<"EOF";
     apikey_keyring %%KEYRING%%;
-    apikey_store redis://127.0.0.1:%%REDIS%% timeout=500ms
+    apikey_store %%STORE%% timeout=500ms
                  connect_timeout=500ms;
     apikey_zone keys:1m $zone;
 

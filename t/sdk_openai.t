@@ -36,7 +36,7 @@ my $t = ApikeyTest->new(reply => sub {
 
 $t->http(<<'EOF')->start;
     apikey_keyring %%KEYRING%%;
-    apikey_store redis://127.0.0.1:%%REDIS%% timeout=500ms;
+    apikey_store %%STORE%% timeout=500ms;
 
     server {
         listen 127.0.0.1:%%PORT%%;

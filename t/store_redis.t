@@ -14,6 +14,8 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use ApikeyTest;
 
+ApikeyRedis::needs_store('tcp');
+
 my $t = ApikeyTest->new(redis => { acl => [
     'user default on >default-0Aa1Bb2Cc3Dd ~* &* +@all',
     'user gate on >gate-4Ee5Ff6Gg7Hh8Ii ~gate:* resetchannels +@all',

@@ -25,7 +25,7 @@ sub conf {
 
     return <<"EOF";
     apikey_keyring %%KEYRING%%;
-    apikey_store redis+unix:%%SOCKET%% timeout=60s connect_timeout=60s;
+    apikey_store %%STORE_UNIX%% timeout=60s connect_timeout=60s;
     apikey_zone $zone;
 
     apikey_stack rated {

@@ -8,6 +8,7 @@ package ApikeyTest;
 #
 #   my $t = ApikeyTest->new(workers => 1, echoes => 2, reply => sub { ... },
 #                           redis => { acl => [...] } or 0, level => 'info',
+#                           redis => ApikeySentinel->new(...) or the like,
 #                           not_under => ['valgrind']);
 #   my $t = ApikeyTest->new(embedded => 1);     the store is $t->{store}, a file
 #   $t->http('server { listen 127.0.0.1:%%PORT%%; ... }');
@@ -20,6 +21,9 @@ package ApikeyTest;
 #   %%DIR%%             the folder           %%KEYRING%%  the keyring's path
 #   %%PORT%% %%PORT1%%  free ports           %%REDIS%%    the server's port
 #   %%ECHO%% %%ECHO1%%  upstreams' ports     %%SOCKET%%   its unix socket
+#   %%STORE%%           words of its store, of the kind APIKEY_TEST_STORE (see
+#                       ApikeyRedis), TCP where that is not set
+#   %%STORE_UNIX%%      the same, its unix socket where that is not set
 #   %%APIKEY%%          the lines apikey_keyring and apikey_store
 #
 # The environment:
@@ -28,6 +32,7 @@ package ApikeyTest;
 #   APIKEY_MODULE       the module; build/ngx_apikey_module.so
 #   APIKEYCTL           the command; build/apikeyctl
 #   APIKEY_NGINX        nginx; that of PATH or /usr/sbin/nginx
+#   APIKEY_TEST_STORE   what kind of store: see ApikeyRedis
 #   APIKEY_KEEP         leave the folder behind, and say where it is
 #
 # The free checks: nginx exits cleanly in time; no alert in its log; no finding
@@ -41,19 +46,19 @@ use parent 'Exporter';
 use Compress::Zlib ();
 use Cwd ();
 use Digest::SHA ();
-use Fcntl qw(:flock);
 use File::Basename ();
 use File::Temp ();
 use IO::Socket::INET;
-use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
+use Scalar::Util ();
 use Test::More;
 use Time::HiRes ();
 
 use ApikeyHTTP;
 use ApikeyRedis;
 use EchoUpstream;
+use TestProc;
 
 our @EXPORT = qw(wait_for make_key native_key base62 denied seen credentials);
 
@@ -61,7 +66,7 @@ my $main = $$;
 my $root = Cwd::realpath(File::Basename::dirname(__FILE__) . '/../..');
 my $json = JSON::PP->new->utf8->canonical;
 my %slow = (plain => 1, asan => 2, valgrind => 10);
-my (%live, %locks);
+my %live;
 
 our $FLAVOUR = $ENV{APIKEY_FLAVOUR} || 'plain';
 
@@ -110,6 +115,9 @@ sub new {
 
     if ($self->{embedded}) {
         $self->{store} = "$self->{dir}/keys";
+
+    } elsif (Scalar::Util::blessed($opt{redis})) {
+        # a store that the test has made itself
 
     } elsif (!defined $opt{redis} || $opt{redis}) {
         mkdir "$self->{dir}/redis";
@@ -199,29 +207,8 @@ sub read_file {
 }
 
 
-# Ports lie below those that the system gives to clients, and a lock says to
-# tests that run at once which are taken.
-
 sub free_port {
-    my $dir = File::Spec->tmpdir . "/apikey-ports-$>";
-
-    mkdir $dir;
-
-    for (1 .. 1000) {
-        my $port = 20000 + int rand 12000;
-        next if $locks{$port};
-
-        open my $lock, '>', "$dir/$port" or die "$dir/$port: $!\n";
-        next unless flock $lock, LOCK_EX | LOCK_NB;
-
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
-            Proto => 'tcp', Listen => 1, ReuseAddr => 1) or next;
-
-        $locks{$port} = $lock;
-        return $port;
-    }
-
-    die "no free port\n";
+    return TestProc::free_port();
 }
 
 
@@ -444,48 +431,21 @@ sub put_key {
 sub redis_cmd {
     my ($self, @argv) = @_;
 
-    $self->redis_send(@argv);
-
-    return $self->redis_reply;
+    return $self->{redis}->command(@argv);
 }
 
 
 sub redis_send {
     my ($self, @argv) = @_;
 
-    if (!$self->{resp} || $self->{resp_pid} != $self->{redis}{pid}) {
-        $self->{resp} = IO::Socket::UNIX->new(
-            Peer => $self->{redis}{socket}) or die "redis: $!\n";
-        $self->{resp_pid} = $self->{redis}{pid};
-    }
-
-    my $s = $self->{resp};
-    my $text = '*' . @argv . "\r\n"
-        . join '', map { '$' . length($_) . "\r\n$_\r\n" } @argv;
-
-    syswrite($s, $text) == length $text or die "redis: $!\n";
+    $self->{redis}->send(@argv);
 }
 
 
 sub redis_reply {
     my ($self) = @_;
 
-    my $s = $self->{resp};
-    my $line = <$s>;
-
-    die "redis: no reply\n" unless defined $line;
-    $line =~ s/\r\n\z//;
-
-    my ($type, $rest) = (substr($line, 0, 1), substr $line, 1);
-
-    return $rest if $type =~ /[+:]/;
-    die "redis: $rest\n" if $type eq '-';
-    return undef if $rest == -1;
-    return [ map { $self->redis_reply } 1 .. $rest ] if $type eq '*';
-
-    read $s, my $text, $rest + 2;
-
-    return substr $text, 0, $rest;
+    return $self->{redis}->reply;
 }
 
 
@@ -494,8 +454,7 @@ sub redis_reply {
 sub redis_calls {
     my ($self, $command) = @_;
 
-    return $self->redis_cmd('INFO', 'commandstats')
-        =~ /^cmdstat_\Q$command\E:calls=(\d+)/m ? $1 : 0;
+    return $self->{redis}->calls($command);
 }
 
 
@@ -548,11 +507,14 @@ sub expand {
     my $port = $self->{redis} ? $self->{redis}{port} : 0;
     my $socket = $self->{redis} ? $self->{redis}{socket} : '';
 
-    my $store = $self->{embedded} ? $self->_store
-        : 'redis://127.0.0.1:%%REDIS%%';
+    my ($store, $unix) = $self->{embedded} ? ($self->_store) x 2
+        : $self->{redis} ? ($self->{redis}->url, $self->{redis}->unix_url)
+        : ('redis://127.0.0.1:%%REDIS%%') x 2;
 
     $text =~ s{%%APIKEY%%}{apikey_keyring %%KEYRING%%;
-    apikey_store $store;}g;
+    apikey_store %%STORE%%;}g;
+    $text =~ s/%%STORE%%/$store/g;
+    $text =~ s/%%STORE_UNIX%%/$unix/g;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%KEYRING%%/$self->{keyring}/g;
     $text =~ s/%%REDIS%%/$port/g;
@@ -1036,6 +998,11 @@ sub done {
     $self->{redis}->resume if $self->{redis};
 
     ok($self->stop, 'nginx ends cleanly and in time');
+
+    # A server that is stopped takes its socket with it.
+
+    $self->expect_alert(qr/connect\(\) to unix:\S+ failed \(2: /)
+        if ApikeyRedis::kind() eq 'unix';
 
     my @alerts = grep {
         my $line = $_;

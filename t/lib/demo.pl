@@ -314,7 +314,8 @@ sub prepare {
 
     } else {
         mkdir "$dir/redis";
-        $redis = ApikeyRedis->new(dir => "$dir/redis");
+        $redis = ApikeyRedis->new(dir => "$dir/redis", store => 'tcp',
+            port => free_port());
         $store = "redis+unix:$redis->{socket}";
     }
 
