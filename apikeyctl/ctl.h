@@ -33,7 +33,7 @@ typedef enum {
 } ctl_status_e;
 
 
-#define CTL_STORE_WORDS_MAX  16
+#define CTL_STORE_WORDS_MAX  32
 #define CTL_FIELDS_MAX       (AK_RESP_ELEMENTS_MAX / 2)
 #define CTL_KID_TEXT_LEN     (AK_KID_LEN * 2)
 

@@ -32,13 +32,14 @@ ctl_redis_where(const ctl_t *ctl, char *text, size_t size)
 
     conf = &ctl->conf;
 
-    if (conf->host.len == 0) {
+    if (conf->nhosts == 0) {
         snprintf(text, size, "redis+unix:%.*s", (int) conf->path.len,
                  (const char *) conf->path.data);
 
     } else {
-        snprintf(text, size, "redis://%.*s:%u", (int) conf->host.len,
-                 (const char *) conf->host.data, conf->port);
+        snprintf(text, size, "redis://%.*s:%u", (int) conf->hosts[0].host.len,
+                 (const char *) conf->hosts[0].host.data,
+                 conf->hosts[0].port);
     }
 }
 
@@ -204,7 +205,10 @@ ctl_redis_connect_tcp(const ak_store_conf_t *conf, int64_t deadline,
     unsigned          left;
     struct addrinfo  *a, *res;
 
-    if (ctl_resolve(conf->host, conf->port, deadline, &res, why) != AK_OK) {
+    if (ctl_resolve(conf->hosts[0].host, conf->hosts[0].port, deadline, &res,
+                    why)
+        != AK_OK)
+    {
         return -1;
     }
 
@@ -335,13 +339,20 @@ ctl_redis_open(ctl_t *ctl)
     int64_t       deadline;
     ctl_redis_t  *c;
 
+    if (ctl->conf.tls.on || ctl->conf.topology != AK_STORE_SINGLE
+        || ctl->conf.nhosts > 1)
+    {
+        return ctl_usage(ctl, "several hosts, \"sentinel=\", \"cluster\" and "
+                         "\"rediss://\" are not supported by this version");
+    }
+
     c = ctl_alloc(sizeof(ctl_redis_t));
     memset(c, 0, sizeof(ctl_redis_t));
     ctl->redis = c;
 
     deadline = ctl_now() + ctl->conf.connect_timeout;
 
-    c->fd = (ctl->conf.host.len == 0)
+    c->fd = (ctl->conf.nhosts == 0)
             ? ctl_redis_connect_unix(&ctl->conf, deadline, &c->why)
             : ctl_redis_connect_tcp(&ctl->conf, deadline, &c->why);
 

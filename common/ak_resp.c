@@ -31,6 +31,8 @@ struct ak_resp_s {
     const char   *error;       /* a constant; NULL: none yet */
     size_t        bytes;       /* of the reply being read */
     size_t        nodes;
+    size_t        bytes_max;
+    size_t        elements_max;
 };
 
 
@@ -95,7 +97,18 @@ ak_resp_create(void)
 
     r->reader->privdata = r;
 
+    r->bytes_max = AK_RESP_REPLY_MAX;
+    r->elements_max = AK_RESP_ELEMENTS_MAX;
+
     return r;
+}
+
+
+void
+ak_resp_widen(ak_resp_t *r)
+{
+    r->bytes_max = AK_RESP_WIDE_REPLY_MAX;
+    r->elements_max = AK_RESP_WIDE_ELEMENTS_MAX;
 }
 
 
@@ -122,7 +135,7 @@ ak_resp_feed(ak_resp_t *r, const void *data, size_t len)
 
     unread = ak_resp_unread(r);
 
-    if (unread > AK_RESP_REPLY_MAX || len > AK_RESP_REPLY_MAX - unread) {
+    if (unread > r->bytes_max || len > r->bytes_max - unread) {
         return ak_resp_fail(r, "too much of an answer at once");
     }
 
@@ -256,7 +269,10 @@ ak_resp_array(const redisReadTask *task, ak_resp_count_t n)
 {
     size_t                depth, count;
     ak_reply_t           *reply;
+    const ak_resp_t      *r;
     const redisReadTask  *parent;
+
+    r = task->privdata;
 
     if (task->type != REDIS_REPLY_ARRAY) {
         return ak_resp_refuse(task, ak_resp_foreign);
@@ -264,7 +280,7 @@ ak_resp_array(const redisReadTask *task, ak_resp_count_t n)
 
     count = (size_t) n;
 
-    if (count > AK_RESP_ELEMENTS_MAX) {
+    if (count > r->elements_max) {
         return ak_resp_refuse(task, "an array of the answer is too long");
     }
 
@@ -372,7 +388,7 @@ ak_resp_node(const redisReadTask *task, ak_reply_e type, size_t wire,
     r->bytes += wire;
     r->nodes++;
 
-    if (r->bytes > AK_RESP_REPLY_MAX || r->nodes > 2 * AK_RESP_ELEMENTS_MAX) {
+    if (r->bytes > r->bytes_max || r->nodes > 2 * r->elements_max) {
         return ak_resp_refuse(task, "the answer is too long");
     }
 

@@ -50,6 +50,16 @@ typedef struct ak_resp_s  ak_resp_t;
 ak_resp_t *ak_resp_create(void);
 void ak_resp_free(ak_resp_t *r);
 
+/*
+ * Wider limits, for what grows with the number of servers or of keys that
+ * change at once: the map of a cluster, messages of what changed.
+ */
+
+#define AK_RESP_WIDE_REPLY_MAX     8388608
+#define AK_RESP_WIDE_ELEMENTS_MAX  131072
+
+void ak_resp_widen(ak_resp_t *r);
+
 /* Takes bytes in.  AK_ERROR: a limit was passed, or no memory. */
 
 ak_rc_t ak_resp_feed(ak_resp_t *r, const void *data, size_t len);

@@ -11,48 +11,8 @@
 #include "ak_mem.h"
 #include "ak_record.h"
 #include "ak_resp.h"
+#include "ak_store_conf.h"
 
-
-/*
- * Where records live: the words of "apikey_store" and of apikeyctl's --store,
- *
- *   redis://[user@]host[:port][/db] [options]
- *   redis+unix:PATH [options]
- *   file:PATH
- *
- * with the options password_file=PATH, user=NAME, db=N, prefix=STRING
- * ("apikey:" unless said), connect_timeout=SPAN (1s), timeout=SPAN (1s).
- */
-
-typedef enum {
-    AK_STORE_REDIS = 1,
-    AK_STORE_FILE
-} ak_store_type_e;
-
-
-typedef struct {
-    ak_store_type_e  type;
-    ak_str_t         host;             /* name or address, IPv6 without
-                                          brackets; len 0: unix */
-    unsigned         port;
-    ak_str_t         path;             /* of the unix socket, or the file */
-    unsigned         db;
-    ak_str_t         user;
-    ak_str_t         password_file;
-    ak_str_t         prefix;
-    unsigned         connect_timeout;  /* milliseconds, name to handshake */
-    unsigned         timeout;          /* milliseconds, of one command */
-} ak_store_conf_t;
-
-
-/*
- * Reads the words, of which the first is the URL.  Strings are views of the
- * words.  AK_ERROR: the diagnostic names the word and what is wrong; a URL
- * with a password in it is refused, since configurations are read by many.
- */
-
-ak_rc_t ak_store_conf_parse(ak_store_conf_t *conf, const ak_str_t *words,
-    size_t n, ak_diag_t *d);
 
 /*
  * Reads the password from a file: its first line, at most 512 bytes to dst,
@@ -79,6 +39,15 @@ ak_rc_t ak_store_tokens_key(const ak_store_conf_t *conf, ak_str_t owner,
     ak_str_t provider, uint8_t *dst, ak_str_t *key);
 ak_rc_t ak_store_mark_key(const ak_store_conf_t *conf, ak_str_t name,
     uint8_t *dst, ak_str_t *key);
+
+/*
+ * The Pub/Sub channel to which apikeyctl publishes the name of each key that
+ * it has changed, after the change: <prefix>changed.  The message is the whole
+ * name, with the prefix.  dst as above.
+ */
+
+ak_rc_t ak_store_channel(const ak_store_conf_t *conf, uint8_t *dst,
+    ak_str_t *channel);
 
 /*
  * Where the usage of a key is: it never begins with the prefix, which caches

@@ -151,6 +151,16 @@ ngx_apikey_redis_create(ngx_conf_t *cf, ak_store_conf_t *store)
     redis->store = store;
     redis->fd = (ngx_socket_t) -1;
 
+    if (store->tls.on || store->topology != AK_STORE_SINGLE
+        || store->nhosts > 1)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"apikey_store\": several hosts, \"sentinel=\", "
+                           "\"cluster\" and \"rediss://\" are not supported "
+                           "by this version");
+        return NULL;
+    }
+
     if (ngx_apikey_redis_resolve(cf, redis) != NGX_OK) {
         return NULL;
     }
@@ -177,8 +187,8 @@ ngx_apikey_redis_resolve(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
 
     ngx_memzero(&u, sizeof(ngx_url_t));
 
-    host.len = store->host.len;
-    host.data = (u_char *) store->host.data;
+    host.len = store->hosts[0].host.len;
+    host.data = (u_char *) store->hosts[0].host.data;
 
     u.url.data = ngx_pnalloc(cf->pool, sizeof("unix:[]") - 1 + host.len
                                        + store->path.len + 1);
@@ -200,7 +210,7 @@ ngx_apikey_redis_resolve(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
     *p = '\0';
 
     u.url.len = p - u.url.data;
-    u.default_port = (in_port_t) store->port;
+    u.default_port = (in_port_t) store->hosts[0].port;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         if (u.err) {

@@ -273,7 +273,7 @@ for (
     ['a file that is not there', "file:$t->{dir}/none", qr/none.*no such/i],
     ['a folder', "file:$t->{dir}", qr/regular/],
     ['no path', 'file:', qr/apikey_store/],
-    ['options', "file:$file timeout=1s", qr/timeout/],
+    ['options', "file:$file timeout=1s", qr/takes no options/],
 ) {
     my ($name, $store, $told) = @$_;
 

@@ -12,7 +12,7 @@
 #include "ak_store.h"
 
 
-#define FUZZ_WORDS  12
+#define FUZZ_WORDS  24
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    if (conf.port > 65535
+    if (conf.nhosts > AK_STORE_HOSTS_MAX
         || (ak_store_record_key(&conf, words[0], dst, &key) == AK_OK
             && key.len > AK_STORE_KEY_MAX))
     {
