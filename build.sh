@@ -47,6 +47,10 @@ usage: ./build.sh [COMMAND] [ARGUMENTS]
                     CPU time of tokens, seen before and not
   bench abuse [OPTIONS]
                     what made-up keys cost, of one source and of many
+  bench revoke [OPTIONS]
+                    how long a revoked key still passes
+  bench fleet [OPTIONS]
+                    what is noticed of servers that change or die
   lint              style, layers and warnings
   sdk               fetches the npm packages that t/sdk_*.t can use
   install           the module for nginx, apikeyctl to PREFIX/bin
@@ -492,10 +496,20 @@ cmd_bench() {
 
     need build nginx run redis bench
     locked build_flavour "$build" plain all
+
+    # the load is made by the tests' program
+
+    case ${1:-} in
+        revoke | fleet)
+            need test
+            locked build_flavour "$build" plain unit
+            ;;
+    esac
+
     export_flavour plain "$build"
 
     case ${1:-} in
-        stores | jwt | abuse)
+        stores | jwt | abuse | revoke | fleet)
             bench=$1
             shift
             set -- "$root/bench/$bench" "$@"
@@ -559,7 +573,7 @@ cmd_lint() {
     fi
 
     for file in "$root"/t/*.t "$root"/t/lib/*.p[lm] \
-                "$root"/bench/{Bench.pm,run,stores,jwt,abuse}; do
+                "$root"/bench/{Bench.pm,run,stores,jwt,abuse,revoke,fleet}; do
 
         perl -I"$root/t/lib" -I"$root/bench" -c "$file" > "$lint/perl" 2>&1 \
             || { cat "$lint/perl"; bad=1; }

@@ -316,7 +316,7 @@ ctl_redis_handshake(ctl_t *ctl, int64_t deadline)
     }
 
     c->session = ak_redis_create(ctl->conf.user, ak_str(password, len),
-                                 ctl->conf.db);
+                                 ctl->conf.db, 0);
     ak_mem_wipe(password, sizeof(password));
 
     if (c->session == NULL) {

@@ -9,11 +9,12 @@
 
 #include "ak_mem.h"
 #include "ak_redis.h"
+#include "ak_redis_error.h"
+#include "ak_sentinel.h"
 
 
 #define AK_REDIS_CHUNK       16384    /* bytes fed to the codec at once */
 #define AK_REDIS_KEPT        65536    /* bytes of an idle output buffer */
-#define AK_REDIS_ERROR_TEXT  100      /* bytes of a server's error shown */
 
 
 struct ak_redis_ticket_s {
@@ -41,28 +42,35 @@ struct ak_redis_s {
     uint8_t              *password;   /* until then; a secret */
     size_t                password_len;
 
+    ak_redis_handler_pt   message;    /* of a subscription, or NULL */
+    void                 *message_data;
+
     bool                  dead;
     ak_diag_t             diag;       /* why */
 };
 
 
 static ak_rc_t ak_redis_handshake(ak_redis_t *s, ak_str_t user,
-    ak_str_t password, unsigned db);
+    ak_str_t password, unsigned db, unsigned flags);
 static ak_rc_t ak_redis_handshake_send(ak_redis_t *s, const ak_str_t *argv,
     size_t argc, ak_redis_handler_pt handler);
 static void ak_redis_accepted(void *data, const ak_reply_t *reply);
+static void ak_redis_readonly(void *data, const ak_reply_t *reply);
+static void ak_redis_role(void *data, const ak_reply_t *reply);
 static void ak_redis_alive(void *data, const ak_reply_t *reply);
 static void ak_redis_refused(ak_redis_t *s, const ak_reply_t *reply);
-static bool ak_redis_contains(ak_str_t text, ak_str_t part, size_t *pos);
+static bool ak_redis_contains(ak_str_t text, ak_str_t part);
 static void ak_redis_forget_password(ak_redis_t *s);
 static ak_redis_ticket_t *ak_redis_ticket(ak_redis_t *s);
 static ak_redis_ticket_t *ak_redis_shift(ak_redis_t *s);
 static void ak_redis_compact(ak_redis_t *s);
+static bool ak_redis_is_message(const ak_reply_t *reply);
 static ak_rc_t ak_redis_feed(ak_redis_t *s, const uint8_t *data, size_t len);
 
 
 ak_redis_t *
-ak_redis_create(ak_str_t user, ak_str_t password, unsigned db)
+ak_redis_create(ak_str_t user, ak_str_t password, unsigned db,
+    unsigned flags)
 {
     ak_redis_t  *s;
 
@@ -75,7 +83,12 @@ ak_redis_create(ak_str_t user, ak_str_t password, unsigned db)
 
     s->resp = ak_resp_create();
 
-    if (s->resp == NULL || ak_redis_handshake(s, user, password, db) != AK_OK)
+    if (s->resp != NULL && (flags & AK_REDIS_WIDE)) {
+        ak_resp_widen(s->resp);
+    }
+
+    if (s->resp == NULL
+        || ak_redis_handshake(s, user, password, db, flags) != AK_OK)
     {
         ak_redis_free(s);
         return NULL;
@@ -92,7 +105,7 @@ ak_redis_create(ak_str_t user, ak_str_t password, unsigned db)
 
 static ak_rc_t
 ak_redis_handshake(ak_redis_t *s, ak_str_t user, ak_str_t password,
-    unsigned db)
+    unsigned db, unsigned flags)
 {
     int       n;
     char      text[16];
@@ -131,6 +144,22 @@ ak_redis_handshake(ak_redis_t *s, ak_str_t user, ak_str_t password,
         argv[1] = ak_str(text, (size_t) n);
 
         if (ak_redis_handshake_send(s, argv, 2, ak_redis_accepted) != AK_OK) {
+            return AK_NO_MEMORY;
+        }
+    }
+
+    if (flags & AK_REDIS_READONLY) {
+        argv[0] = ak_literal("READONLY");
+
+        if (ak_redis_handshake_send(s, argv, 1, ak_redis_readonly) != AK_OK) {
+            return AK_NO_MEMORY;
+        }
+    }
+
+    if (flags & AK_REDIS_MASTER) {
+        argv[0] = ak_literal("ROLE");
+
+        if (ak_redis_handshake_send(s, argv, 1, ak_redis_role) != AK_OK) {
             return AK_NO_MEMORY;
         }
     }
@@ -174,6 +203,44 @@ ak_redis_accepted(void *data, const ak_reply_t *reply)
 }
 
 
+/* A server that is no node of a cluster, or a user who may not: it will say. */
+
+static void
+ak_redis_readonly(void *data, const ak_reply_t *reply)
+{
+    ak_redis_t  *s = data;
+
+    if (reply != NULL) {
+        s->handshake--;
+    }
+}
+
+
+/*
+ * A server that a sentinel named may have been told otherwise meanwhile, or
+ * that sentinel is the one who was not told.  A user who may not ask has to
+ * trust it.
+ */
+
+static void
+ak_redis_role(void *data, const ak_reply_t *reply)
+{
+    ak_redis_t  *s = data;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (ak_sentinel_role(reply) == AK_NOT_FOUND) {
+        s->dead = true;
+        (void) ak_diag(&s->diag, "the server is not the master");
+        return;
+    }
+
+    s->handshake--;
+}
+
+
 /* A user who may not do this much is known to a server that is alive. */
 
 static void
@@ -199,16 +266,10 @@ ak_redis_alive(void *data, const ak_reply_t *reply)
 }
 
 
-/*
- * A server that does not know the command AUTH repeats its arguments, and
- * that cut short: what comes after "with args" is not for a log.
- */
-
 static void
 ak_redis_refused(ak_redis_t *s, const ak_reply_t *reply)
 {
-    char      text[AK_REDIS_ERROR_TEXT + 1];
-    size_t    i, len;
+    char      text[AK_REDIS_ERROR_TEXT_MAX];
     ak_str_t  password;
 
     s->dead = true;
@@ -221,45 +282,26 @@ ak_redis_refused(ak_redis_t *s, const ak_reply_t *reply)
 
     password = ak_str(s->password, s->password_len);
 
-    if (password.len > 0 && ak_redis_contains(reply->str, password, &i)) {
+    if (password.len > 0 && ak_redis_contains(reply->str, password)) {
         (void) ak_diag(&s->diag, "the server refused the handshake; its words "
                        "repeat the password");
         return;
     }
 
-    len = reply->str.len;
-
-    if (ak_redis_contains(reply->str, ak_literal(", with args"), &i)) {
-        len = i;
-    }
-
-    if (len > AK_REDIS_ERROR_TEXT) {
-        len = AK_REDIS_ERROR_TEXT;
-    }
-
-    for (i = 0; i < len; i++) {
-        text[i] = (char) reply->str.data[i];
-
-        if (text[i] < ' ' || text[i] > '~') {
-            text[i] = '?';
-        }
-    }
-
-    text[len] = '\0';
+    ak_redis_error_text(reply, text);
 
     (void) ak_diag(&s->diag, "the server refused the handshake: %s", text);
 }
 
 
 static bool
-ak_redis_contains(ak_str_t text, ak_str_t part, size_t *pos)
+ak_redis_contains(ak_str_t text, ak_str_t part)
 {
     size_t  i;
 
     for (i = 0; i + part.len <= text.len; i++) {
 
         if (memcmp(text.data + i, part.data, part.len) == 0) {
-            *pos = i;
             return true;
         }
     }
@@ -495,6 +537,25 @@ ak_redis_read(ak_redis_t *s, const void *data, size_t len, ak_diag_t *d)
 }
 
 
+void
+ak_redis_subscribed(ak_redis_t *s, ak_redis_handler_pt handler, void *data)
+{
+    s->message = handler;
+    s->message_data = data;
+}
+
+
+/* "message", the channel and the payload: nothing else has this shape there. */
+
+static bool
+ak_redis_is_message(const ak_reply_t *reply)
+{
+    return reply->type == AK_REPLY_ARRAY && reply->n == 3
+           && reply->elements[0]->type == AK_REPLY_STRING
+           && ak_str_eq(reply->elements[0]->str, ak_literal("message"));
+}
+
+
 static ak_rc_t
 ak_redis_feed(ak_redis_t *s, const uint8_t *data, size_t len)
 {
@@ -509,6 +570,17 @@ ak_redis_feed(ak_redis_t *s, const uint8_t *data, size_t len)
 
         if (rc != AK_OK) {
             break;
+        }
+
+        if (s->message != NULL && ak_redis_is_message(reply)) {
+            s->message(s->message_data, reply);
+            ak_reply_free(reply);
+
+            if (s->dead) {
+                return AK_ERROR;
+            }
+
+            continue;
         }
 
         t = ak_redis_shift(s);
@@ -551,5 +623,5 @@ ak_redis_ready(const ak_redis_t *s)
 size_t
 ak_redis_waiting(const ak_redis_t *s)
 {
-    return s->waiting;
+    return s->waiting - s->handshake;
 }

@@ -42,7 +42,12 @@ typedef void (*ak_redis_handler_pt)(void *data, const ak_reply_t *reply);
  * NULL: no memory.
  */
 
-ak_redis_t *ak_redis_create(ak_str_t user, ak_str_t password, unsigned db);
+#define AK_REDIS_READONLY  0x1         /* to read from a replica of a cluster */
+#define AK_REDIS_MASTER    0x2         /* the server must be a master */
+#define AK_REDIS_WIDE      0x4         /* with the limits of ak_resp_widen() */
+
+ak_redis_t *ak_redis_create(ak_str_t user, ak_str_t password, unsigned db,
+    unsigned flags);
 
 /* Ends the session: handlers that wait are called with NULL.  Wipes. */
 
@@ -69,6 +74,14 @@ ak_redis_ticket_t *ak_redis_send(ak_redis_t *s, const ak_str_t *argv,
 
 void ak_redis_cancel(ak_redis_t *s, ak_redis_ticket_t *ticket);
 
+/*
+ * The session will subscribe to channels: messages of them go to the handler,
+ * other replies to the commands that they answer.  One channel a SUBSCRIBE.
+ */
+
+void ak_redis_subscribed(ak_redis_t *s, ak_redis_handler_pt handler,
+    void *data);
+
 /* What is to be written; len 0: nothing. */
 
 ak_str_t ak_redis_output(const ak_redis_t *s);
@@ -91,7 +104,7 @@ ak_rc_t ak_redis_read(ak_redis_t *s, const void *data, size_t len,
 
 bool ak_redis_ready(const ak_redis_t *s);
 
-/* How many commands, the handshake's too, wait for their replies. */
+/* How many commands, without those of the handshake, wait for replies. */
 
 size_t ak_redis_waiting(const ak_redis_t *s);
 

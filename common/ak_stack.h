@@ -47,6 +47,13 @@ typedef struct {
 
     ak_rc_t  (*hold_keys)(void *data, ak_keys_t *keys, ak_diag_t *d);
 
+    /*
+     * Names in the store that are none of ours and begin so will be asked for
+     * (AK_NEED_FOREIGN); or NULL.  The prefix is there as long as the stacks.
+     */
+
+    void     (*foreign)(void *data, ak_str_t prefix);
+
     /* Tells the operator of what is unwise and not wrong; or NULL. */
 
     void     (*warn)(void *data, const char *text);

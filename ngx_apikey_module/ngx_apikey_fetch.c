@@ -7,10 +7,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <ngx_event_connect.h>
 #include <ngx_http.h>
 #include <nginx.h>
 
+#include "ngx_apikey_dial.h"
 #include "ngx_apikey_fetch.h"
 
 
@@ -28,38 +28,25 @@ struct ngx_apikey_fetch_s {
 
     /* debug logging of timers takes the first four for a connection's */
 
-    ngx_addr_t                *addrs;
     ngx_pool_t                *pool;       /* of one fetch */
     ngx_connection_t          *connection;
+    void                      *data;
     ngx_socket_t               fd;
 
-    ngx_url_t                  url;
     ngx_str_t                  uri;
     ngx_str_t                  file;       /* of the configuration, */
     ngx_uint_t                 line;       /*   where it stands */
-    ngx_str_t                  authority;  /* for "Host" */
     ngx_str_t                  path;
+    ngx_str_t                  authority;  /* for "Host" */
+    ngx_apikey_peer_t          peer;
     ngx_msec_t                 timeout;
     size_t                     max;
-    ngx_resolver_t            *resolver;
-    ngx_msec_t                 resolver_timeout;
-#if (NGX_HTTP_SSL)
-    ngx_ssl_t                 *ssl;        /* NULL: without */
-    ngx_str_t                  name;       /* of the server, without a port */
-    ngx_uint_t                 literal;    /* it is an address */
-#endif
 
     ngx_apikey_fetch_pt        handler;
-    void                      *data;
     ngx_log_t                 *log;
 
     ngx_event_t                timer;      /* of the whole */
-    ngx_event_t                failed;     /* posted: to tell later */
-    ngx_resolver_ctx_t        *resolving;
-    ngx_uint_t                 naddrs;
-    ngx_uint_t                 first;      /* the address to begin with */
-    ngx_uint_t                 tried;
-    ngx_peer_connection_t      peer;
+    ngx_apikey_dial_t          dial;
 
     ngx_buf_t                 *request;
     ngx_buf_t                 *response;
@@ -71,30 +58,19 @@ struct ngx_apikey_fetch_s {
     u_char                     why[NGX_APIKEY_FETCH_WHY_MAX];
 
     unsigned                   busy:1;
-    unsigned                   starting:1;
     unsigned                   chunked:1;
     unsigned                   headers:1;  /* the status line is parsed */
 };
 
 
+static ngx_int_t ngx_apikey_fetch_peer(ngx_conf_t *cf,
+    ngx_apikey_fetch_t *fetch, ngx_url_t *url);
 static ngx_int_t ngx_apikey_fetch_tls(ngx_conf_t *cf,
     ngx_apikey_fetch_t *fetch, ngx_str_t *ca);
 static void ngx_apikey_fetch_cleanup(void *data);
 static ngx_int_t ngx_apikey_fetch_request(ngx_apikey_fetch_t *fetch);
 static void ngx_apikey_fetch_timer_handler(ngx_event_t *ev);
-static void ngx_apikey_fetch_failed_handler(ngx_event_t *ev);
-static void ngx_apikey_fetch_lookup(ngx_apikey_fetch_t *fetch);
-static void ngx_apikey_fetch_resolved(ngx_resolver_ctx_t *ctx);
-static void ngx_apikey_fetch_connect(ngx_apikey_fetch_t *fetch);
-static void ngx_apikey_fetch_next(ngx_apikey_fetch_t *fetch,
-    const char *what, ngx_err_t err);
-static void ngx_apikey_fetch_close(ngx_apikey_fetch_t *fetch);
-static void ngx_apikey_fetch_connected(ngx_event_t *ev);
-#if (NGX_HTTP_SSL)
-static void ngx_apikey_fetch_handshake(ngx_apikey_fetch_t *fetch);
-static void ngx_apikey_fetch_secured(ngx_connection_t *c);
-#endif
-static void ngx_apikey_fetch_begin(ngx_apikey_fetch_t *fetch);
+static void ngx_apikey_fetch_begin(void *data, ngx_connection_t *c);
 static void ngx_apikey_fetch_write_handler(ngx_event_t *wev);
 static void ngx_apikey_fetch_read_handler(ngx_event_t *rev);
 static ngx_int_t ngx_apikey_fetch_room(ngx_apikey_fetch_t *fetch);
@@ -118,6 +94,7 @@ ngx_apikey_fetch_create(ngx_conf_t *cf, ngx_str_t *uri, ngx_str_t *ca,
     ngx_msec_t timeout, size_t max)
 {
     size_t               scheme;
+    ngx_url_t            url;
     ngx_uint_t           tls;
     ngx_pool_cleanup_t  *cln;
     ngx_apikey_fetch_t  *fetch;
@@ -142,23 +119,23 @@ ngx_apikey_fetch_create(ngx_conf_t *cf, ngx_str_t *uri, ngx_str_t *ca,
     fetch->timeout = timeout;
     fetch->max = max;
 
-    fetch->url.url.len = uri->len - scheme;
-    fetch->url.url.data = uri->data + scheme;
-    fetch->url.default_port = tls ? 443 : 80;
-    fetch->url.uri_part = 1;
-    fetch->url.no_resolve = 1;
+    ngx_memzero(&url, sizeof(ngx_url_t));
 
-    if (ngx_parse_url(cf->pool, &fetch->url) != NGX_OK) {
+    url.url.len = uri->len - scheme;
+    url.url.data = uri->data + scheme;
+    url.default_port = tls ? 443 : 80;
+    url.uri_part = 1;
+    url.no_resolve = 1;
+
+    if (ngx_parse_url(cf->pool, &url) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\"",
-                           fetch->url.err ? fetch->url.err : "an error", uri);
+                           url.err ? url.err : "an error", uri);
         return NULL;
     }
 
-    fetch->path = fetch->url.uri;
-    fetch->authority = fetch->url.url;
-    fetch->authority.len -= fetch->path.len;
-
-    if (tls && ngx_apikey_fetch_tls(cf, fetch, ca) != NGX_OK) {
+    if (ngx_apikey_fetch_peer(cf, fetch, &url) != NGX_OK
+        || (tls && ngx_apikey_fetch_tls(cf, fetch, ca) != NGX_OK))
+    {
         return NULL;
     }
 
@@ -166,71 +143,62 @@ ngx_apikey_fetch_create(ngx_conf_t *cf, ngx_str_t *uri, ngx_str_t *ca,
 }
 
 
+/* The name without the brackets of an IPv6 address, and with an end. */
+
 static ngx_int_t
-ngx_apikey_fetch_tls(ngx_conf_t *cf, ngx_apikey_fetch_t *fetch, ngx_str_t *ca)
+ngx_apikey_fetch_peer(ngx_conf_t *cf, ngx_apikey_fetch_t *fetch,
+    ngx_url_t *url)
 {
-#if (NGX_HTTP_SSL)
+    ngx_str_t           name;
+    ngx_apikey_peer_t  *peer;
 
-    ngx_str_t  name;
+    fetch->path = url->uri;
+    fetch->authority = url->url;
+    fetch->authority.len -= fetch->path.len;
 
-    fetch->ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
-    if (fetch->ssl == NULL) {
-        return NGX_ERROR;
-    }
-
-    fetch->ssl->log = cf->log;
-
-    if (ngx_ssl_create(fetch->ssl, NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3, NULL)
-        != NGX_OK)
-    {
-        fetch->ssl = NULL;
-        return NGX_ERROR;
-    }
-
-    if (ca->len != 0) {
-
-        if (ngx_ssl_trusted_certificate(cf, fetch->ssl, ca,
-                                        NGX_APIKEY_FETCH_DEPTH)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-    } else if (SSL_CTX_set_default_verify_paths(fetch->ssl->ctx) != 1) {
-        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
-                      "SSL_CTX_set_default_verify_paths() failed");
-        return NGX_ERROR;
-    }
-
-    /* OpenSSL wants an end, and an IPv6 address without its brackets */
-
-    name = fetch->url.host;
+    peer = &fetch->peer;
+    name = url->host;
 
     if (name.len > 2 && name.data[0] == '[') {
         name.data++;
         name.len -= 2;
     }
 
-    fetch->name.len = name.len;
-    fetch->name.data = ngx_pnalloc(cf->pool, name.len + 1);
-    if (fetch->name.data == NULL) {
+    peer->host.len = name.len;
+    peer->host.data = ngx_pnalloc(cf->pool, name.len + 1);
+    if (peer->host.data == NULL) {
         return NGX_ERROR;
     }
 
-    (void) ngx_cpystrn(fetch->name.data, name.data, name.len + 1);
+    (void) ngx_cpystrn(peer->host.data, name.data, name.len + 1);
 
-    fetch->literal = (fetch->url.naddrs != 0);
+    peer->text = fetch->authority;
+    peer->port = url->port;
+    peer->addrs = url->addrs;
+    peer->naddrs = url->naddrs;
+    peer->literal = (url->naddrs != 0);
 
     return NGX_OK;
+}
 
-#else
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\": this nginx was built without TLS",
-                       &fetch->uri);
-    return NGX_ERROR;
+static ngx_int_t
+ngx_apikey_fetch_tls(ngx_conf_t *cf, ngx_apikey_fetch_t *fetch, ngx_str_t *ca)
+{
+    ngx_apikey_tls_conf_t  conf;
 
+    ngx_memzero(&conf, sizeof(ngx_apikey_tls_conf_t));
+
+    conf.trusted = *ca;
+    conf.depth = NGX_APIKEY_FETCH_DEPTH;
+    conf.verify = 1;
+#if (NGX_HTTP_SSL)
+    conf.protocols = NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3;
 #endif
+
+    fetch->peer.tls = ngx_apikey_tls_create(cf, &conf);
+
+    return (fetch->peer.tls == NULL) ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -240,13 +208,6 @@ ngx_apikey_fetch_cleanup(void *data)
     ngx_apikey_fetch_t *fetch = data;
 
     ngx_apikey_fetch_stop(fetch);
-
-#if (NGX_HTTP_SSL)
-    if (fetch->ssl != NULL) {
-        ngx_ssl_cleanup_ctx(fetch->ssl);
-        fetch->ssl = NULL;
-    }
-#endif
 }
 
 
@@ -254,22 +215,16 @@ ngx_int_t
 ngx_apikey_fetch_resolve(ngx_conf_t *cf, ngx_apikey_fetch_t *fetch,
     ngx_resolver_t *resolver, ngx_msec_t timeout)
 {
-    if (fetch->url.naddrs != 0) {
-        return NGX_OK;
-    }
+    const char  *err;
 
-    if (resolver != NULL) {
-        fetch->resolver = resolver;
-        fetch->resolver_timeout = timeout;
-        return NGX_OK;
-    }
-
-    if (ngx_inet_resolve_host(cf->pool, &fetch->url) != NGX_OK) {
+    if (ngx_apikey_peer_resolve(cf->pool, &fetch->peer, resolver, timeout,
+                                &err)
+        != NGX_OK)
+    {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "%s in \"%V\"; with \"resolver\" in the http block it "
                       "is looked up while nginx runs in %V:%ui",
-                      fetch->url.err ? fetch->url.err : "an error",
-                      &fetch->uri, &fetch->file, fetch->line);
+                      err, &fetch->uri, &fetch->file, fetch->line);
         return NGX_ERROR;
     }
 
@@ -293,15 +248,19 @@ ngx_apikey_fetch_start(ngx_apikey_fetch_t *fetch, ngx_apikey_fetch_pt handler,
     fetch->handler = handler;
     fetch->data = data;
     fetch->log = log;
+    fetch->connection = NULL;
     fetch->body = NULL;
     fetch->chunked = 0;
     fetch->headers = 0;
     fetch->length = -1;
-    fetch->tried = 0;
 
     ngx_memzero(&fetch->status, sizeof(ngx_http_status_t));
 
-    if (ngx_apikey_fetch_request(fetch) != NGX_OK) {
+    if (ngx_apikey_fetch_request(fetch) != NGX_OK
+        || ngx_apikey_dial(&fetch->dial, &fetch->peer, ngx_apikey_fetch_begin,
+                           fetch, log, log)
+           != NGX_OK)
+    {
         ngx_destroy_pool(fetch->pool);
         fetch->pool = NULL;
         return NGX_ERROR;
@@ -312,27 +271,9 @@ ngx_apikey_fetch_start(ngx_apikey_fetch_t *fetch, ngx_apikey_fetch_pt handler,
     fetch->timer.data = fetch;
     fetch->timer.log = log;
 
-    ngx_memzero(&fetch->failed, sizeof(ngx_event_t));
-    fetch->failed.handler = ngx_apikey_fetch_failed_handler;
-    fetch->failed.data = fetch;
-    fetch->failed.log = log;
-
     fetch->busy = 1;
-    fetch->starting = 1;
 
     ngx_add_timer(&fetch->timer, fetch->timeout);
-
-    if (fetch->url.naddrs != 0) {
-        fetch->addrs = fetch->url.addrs;
-        fetch->naddrs = fetch->url.naddrs;
-
-        ngx_apikey_fetch_connect(fetch);
-
-    } else {
-        ngx_apikey_fetch_lookup(fetch);
-    }
-
-    fetch->starting = 0;
 
     return NGX_OK;
 }
@@ -389,7 +330,7 @@ ngx_apikey_fetch_timer_handler(ngx_event_t *ev)
 
     /* the next time with the next of its addresses */
 
-    fetch->first += fetch->tried + 1;
+    ngx_apikey_dial_end(&fetch->dial, 1);
 
     ngx_apikey_fetch_fail(fetch, "it did not answer within %M ms",
                           fetch->timeout);
@@ -397,313 +338,29 @@ ngx_apikey_fetch_timer_handler(ngx_event_t *ev)
 
 
 static void
-ngx_apikey_fetch_lookup(ngx_apikey_fetch_t *fetch)
+ngx_apikey_fetch_begin(void *data, ngx_connection_t *c)
 {
-    ngx_resolver_ctx_t  *ctx;
+    ngx_apikey_fetch_t *fetch = data;
 
-    ctx = ngx_resolve_start(fetch->resolver, NULL);
+    if (c == NULL) {
 
-    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
-        ngx_apikey_fetch_fail(fetch, "there is no resolver for its name");
-        return;
-    }
+        if (fetch->dial.err) {
+            ngx_apikey_fetch_fail(fetch, "%V: %s (%d: %s)", &fetch->authority,
+                                  fetch->dial.why, fetch->dial.err,
+                                  strerror(fetch->dial.err));
 
-    ctx->name = fetch->url.host;
-    ctx->handler = ngx_apikey_fetch_resolved;
-    ctx->data = fetch;
-    ctx->timeout = fetch->resolver_timeout;
-
-    fetch->resolving = ctx;
-
-    /* what is known is told at once, and where it fails ctx is freed */
-
-    if (ngx_resolve_name(ctx) != NGX_OK) {
-        fetch->resolving = NULL;
-        ngx_apikey_fetch_fail(fetch, "its name cannot be looked up");
-    }
-}
-
-
-static void
-ngx_apikey_fetch_resolved(ngx_resolver_ctx_t *ctx)
-{
-    ngx_apikey_fetch_t *fetch = ctx->data;
-
-    socklen_t         socklen;
-    ngx_uint_t        i;
-    struct sockaddr  *sockaddr;
-
-    if (ctx->state) {
-        ngx_apikey_fetch_fail(fetch, "its name cannot be looked up (%s)",
-                              ngx_resolver_strerror(ctx->state));
-        return;
-    }
-
-    fetch->naddrs = ctx->naddrs;
-    fetch->addrs = ngx_pcalloc(fetch->pool,
-                               ctx->naddrs * sizeof(ngx_addr_t));
-    if (fetch->addrs == NULL) {
-        ngx_apikey_fetch_fail(fetch, "there is no memory");
-        return;
-    }
-
-    for (i = 0; i < ctx->naddrs; i++) {
-
-        socklen = ctx->addrs[i].socklen;
-
-        sockaddr = ngx_palloc(fetch->pool, socklen);
-        if (sockaddr == NULL) {
-            ngx_apikey_fetch_fail(fetch, "there is no memory");
-            return;
+        } else {
+            ngx_apikey_fetch_fail(fetch, "%V: %s", &fetch->authority,
+                                  fetch->dial.why);
         }
 
-        ngx_memcpy(sockaddr, ctx->addrs[i].sockaddr, socklen);
-        ngx_inet_set_port(sockaddr, fetch->url.port);
-
-        fetch->addrs[i].sockaddr = sockaddr;
-        fetch->addrs[i].socklen = socklen;
-        fetch->addrs[i].name = fetch->authority;
-    }
-
-    ngx_resolve_name_done(ctx);
-    fetch->resolving = NULL;
-
-    ngx_apikey_fetch_connect(fetch);
-}
-
-
-static void
-ngx_apikey_fetch_connect(ngx_apikey_fetch_t *fetch)
-{
-    ngx_int_t          rc;
-    ngx_addr_t        *addr;
-    ngx_connection_t  *c;
-
-    addr = &fetch->addrs[(fetch->first + fetch->tried) % fetch->naddrs];
-
-    ngx_memzero(&fetch->peer, sizeof(ngx_peer_connection_t));
-
-    fetch->peer.sockaddr = addr->sockaddr;
-    fetch->peer.socklen = addr->socklen;
-    fetch->peer.name = &addr->name;
-    fetch->peer.get = ngx_event_get_peer;
-    fetch->peer.log = fetch->log;
-    fetch->peer.log_error = NGX_ERROR_ERR;
-
-    rc = ngx_event_connect_peer(&fetch->peer);
-
-    c = fetch->peer.connection;
-
-    if (rc != NGX_OK && rc != NGX_AGAIN) {
-        fetch->connection = c;
-        ngx_apikey_fetch_next(fetch, "cannot be connected to", 0);
         return;
     }
 
     fetch->connection = c;
-
-    c->data = fetch;
-    c->pool = fetch->pool;
-    c->addr_text = fetch->authority;
-    c->sendfile = 0;
-
-    c->read->handler = ngx_apikey_fetch_connected;
-    c->write->handler = ngx_apikey_fetch_connected;
-
-    if (rc == NGX_OK) {
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
-}
-
-
-/* The next address, where there is one. */
-
-static void
-ngx_apikey_fetch_next(ngx_apikey_fetch_t *fetch, const char *what,
-    ngx_err_t err)
-{
-    ngx_apikey_fetch_close(fetch);
-
-    if (++fetch->tried < fetch->naddrs) {
-        ngx_apikey_fetch_connect(fetch);
-        return;
-    }
-
-    if (err) {
-        ngx_apikey_fetch_fail(fetch, "%V %s (%d: %s)", &fetch->authority,
-                              what, err, strerror(err));
-
-    } else {
-        ngx_apikey_fetch_fail(fetch, "%V %s", &fetch->authority, what);
-    }
-}
-
-
-static void
-ngx_apikey_fetch_close(ngx_apikey_fetch_t *fetch)
-{
-    ngx_connection_t  *c;
-
-    c = fetch->connection;
-    fetch->connection = NULL;
-
-    if (c == NULL) {
-        return;
-    }
-
-#if (NGX_HTTP_SSL)
-
-    if (c->ssl != NULL) {
-        c->ssl->no_wait_shutdown = 1;
-        c->ssl->no_send_shutdown = 1;
-        (void) ngx_ssl_shutdown(c);
-    }
-
-#endif
-
-    ngx_close_connection(c);
-}
-
-
-static void
-ngx_apikey_fetch_connected(ngx_event_t *ev)
-{
-    int                  err;
-    socklen_t            len;
-    ngx_connection_t    *c;
-    ngx_apikey_fetch_t  *fetch;
-
-    c = ev->data;
-    fetch = c->data;
-
-    err = 0;
-    len = sizeof(int);
-
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
-        err = ngx_socket_errno;
-    }
-
-    if (err) {
-        ngx_apikey_fetch_next(fetch, "cannot be connected to", err);
-        return;
-    }
-
-    if (!ev->write) {
-        return;                /* it is the writing that tells */
-    }
-
-#if (NGX_HTTP_SSL)
-
-    if (fetch->ssl != NULL) {
-        ngx_apikey_fetch_handshake(fetch);
-        return;
-    }
-
-#endif
-
-    ngx_apikey_fetch_begin(fetch);
-}
-
-
-#if (NGX_HTTP_SSL)
-
-static void
-ngx_apikey_fetch_handshake(ngx_apikey_fetch_t *fetch)
-{
-    int                ok;
-    ngx_int_t          rc;
-    ngx_connection_t  *c;
-
-    c = fetch->connection;
-
-    if (ngx_ssl_create_connection(fetch->ssl, c,
-                                  NGX_SSL_BUFFER|NGX_SSL_CLIENT)
-        != NGX_OK)
-    {
-        ngx_apikey_fetch_fail(fetch, "there is no memory for TLS");
-        return;
-    }
-
-    /* the chain is verified for this name, RFC 9525, or address */
-
-    if (fetch->literal) {
-        ok = X509_VERIFY_PARAM_set1_ip_asc(
-                                     SSL_get0_param(c->ssl->connection),
-                                     (char *) fetch->name.data);
-
-    } else {
-        ok = SSL_set1_host(c->ssl->connection, (char *) fetch->name.data)
-             && SSL_set_tlsext_host_name(c->ssl->connection,
-                                         (char *) fetch->name.data);
-    }
-
-    if (!ok) {
-        ngx_ssl_error(NGX_LOG_ERR, fetch->log, 0,
-                      "the name \"%V\" cannot be verified", &fetch->name);
-        ngx_apikey_fetch_fail(fetch, "its name cannot be verified");
-        return;
-    }
-
-    rc = ngx_ssl_handshake(c);
-
-    if (rc == NGX_AGAIN) {
-        c->ssl->handler = ngx_apikey_fetch_secured;
-        return;
-    }
-
-    ngx_apikey_fetch_secured(c);
-}
-
-
-static void
-ngx_apikey_fetch_secured(ngx_connection_t *c)
-{
-    ngx_apikey_fetch_t *fetch = c->data;
-
-    long   rc;
-    X509  *cert;
-
-    if (!c->ssl->handshaked) {
-        ngx_apikey_fetch_next(fetch, "failed in the TLS handshake", 0);
-        return;
-    }
-
-    /* OpenSSL finds nothing wrong with a certificate that is not there */
-
-    cert = SSL_get_peer_certificate(c->ssl->connection);
-
-    if (cert == NULL) {
-        ngx_apikey_fetch_fail(fetch, "%V has no certificate",
-                              &fetch->authority);
-        return;
-    }
-
-    X509_free(cert);
-
-    rc = SSL_get_verify_result(c->ssl->connection);
-
-    if (rc != X509_V_OK) {
-        ngx_apikey_fetch_fail(fetch, "the certificate of %V is not trusted: "
-                              "%s", &fetch->authority,
-                              X509_verify_cert_error_string(rc));
-        return;
-    }
-
-    ngx_apikey_fetch_begin(fetch);
-}
-
-#endif
-
-
-static void
-ngx_apikey_fetch_begin(ngx_apikey_fetch_t *fetch)
-{
-    ngx_connection_t  *c;
-
-    c = fetch->connection;
-
     fetch->parser->connection = c;
 
+    c->data = fetch;
     c->write->handler = ngx_apikey_fetch_write_handler;
     c->read->handler = ngx_apikey_fetch_read_handler;
 
@@ -1099,20 +756,6 @@ ngx_apikey_fetch_fail(ngx_apikey_fetch_t *fetch, const char *fmt, ...)
         = '\0';
     va_end(args);
 
-    if (fetch->starting) {
-        ngx_post_event(&fetch->failed, &ngx_posted_events);
-        return;
-    }
-
-    ngx_apikey_fetch_done(fetch, NULL);
-}
-
-
-static void
-ngx_apikey_fetch_failed_handler(ngx_event_t *ev)
-{
-    ngx_apikey_fetch_t *fetch = ev->data;
-
     ngx_apikey_fetch_done(fetch, NULL);
 }
 
@@ -1142,20 +785,12 @@ ngx_apikey_fetch_stop(ngx_apikey_fetch_t *fetch)
 
     fetch->busy = 0;
 
-    if (fetch->resolving != NULL) {
-        ngx_resolve_name_done(fetch->resolving);
-        fetch->resolving = NULL;
-    }
-
     if (fetch->timer.timer_set) {
         ngx_del_timer(&fetch->timer);
     }
 
-    if (fetch->failed.posted) {
-        ngx_delete_posted_event(&fetch->failed);
-    }
-
-    ngx_apikey_fetch_close(fetch);
+    fetch->connection = NULL;
+    ngx_apikey_dial_end(&fetch->dial, 0);
 
     if (fetch->pool != NULL) {
         ngx_destroy_pool(fetch->pool);

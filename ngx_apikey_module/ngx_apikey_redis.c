@@ -7,141 +7,76 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <ngx_event_connect.h>
 
-#include "ak_mem.h"
-#include "ngx_apikey_redis.h"
+#include "ngx_apikey_fleet.h"
 
 
-#define NGX_APIKEY_REDIS_READ_SIZE   16384
-#define NGX_APIKEY_REDIS_DEADLINES   64       /* to begin with */
-#define NGX_APIKEY_REDIS_PAUSE_MIN   100      /* milliseconds */
-#define NGX_APIKEY_REDIS_PAUSE_MAX   2000
+#define NGX_APIKEY_REDIS_TRIES  8         /* sendings of one query */
+#define NGX_APIKEY_REDIS_LATER  20        /* milliseconds */
+#define NGX_APIKEY_REDIS_PING   15000     /* of an idle connection */
+#define NGX_APIKEY_REDIS_FORGET 60000     /* milliseconds without errors */
 
 
-typedef enum {
-    NGX_APIKEY_REDIS_NONE = 0,     /* no connection, and none is planned */
-    NGX_APIKEY_REDIS_PAUSE,        /* until the next attempt */
-    NGX_APIKEY_REDIS_CONNECT,      /* connecting, then the handshake */
-    NGX_APIKEY_REDIS_READY
-} ngx_apikey_redis_state_e;
-
-
-typedef enum {
-    NGX_APIKEY_REDIS_BROKEN = 0,   /* not connected, or no more */
-    NGX_APIKEY_REDIS_LATE,         /* connecting took too long */
-    NGX_APIKEY_REDIS_EXPIRED,      /* a command waited too long */
-    NGX_APIKEY_REDIS_REFUSED       /* the session's verdict */
-} ngx_apikey_redis_cause_e;
-
-
-/*
- * A ring of the times by which commands must be answered, the oldest first.
- * It has as many as commands wait, since all have the same time to live and
- * replies come in the order of the commands.
- */
-
-typedef struct {
-    ngx_msec_t                *elts;
-    ngx_uint_t                 first;
-    ngx_uint_t                 n;
-    ngx_uint_t                 size;
-} ngx_apikey_redis_ring_t;
-
-
-struct ngx_apikey_redis_s {
-
-    /* debug logging of timers takes the first four for a connection's */
-
-    ngx_addr_t                *addrs;
-    ak_store_conf_t           *store;
-    ak_redis_t                *session;
-    ngx_socket_t               fd;
-
-    ngx_uint_t                 naddrs;
-    ngx_uint_t                 current;    /* the address in use */
-    ngx_uint_t                 tries;      /* addresses tried this time */
-    ngx_str_t                  password;   /* a secret */
-
-    ngx_apikey_redis_state_e   state;
-    ngx_peer_connection_t      peer;
-    ngx_apikey_redis_ring_t    deadlines;
-
-    ngx_event_t                timer;      /* of connecting or of the pause */
-    ngx_event_t                deadline;   /* of the oldest command */
-    ngx_msec_t                 pause;
-    ngx_msec_t                 ready;      /* since when */
-
-    ngx_str_t                 *name;       /* of the last address tried */
-    const char                *reason;     /* why it failed last */
-    ngx_err_t                  err;
-    ak_diag_t                  diag;
-
-    ngx_log_t                  log;
-    ngx_log_t                  quiet;      /* for attempts to connect */
-
-    unsigned                   started:1;
-    unsigned                   stopped:1;
-    unsigned                   connected:1;
-    unsigned                   sent:1;     /* some of the handshake */
-    unsigned                   probe:1;    /* to see whether it is back */
-    unsigned                   down:1;     /* and the log was told so */
-    unsigned                   known:1;    /* the log was told of a first */
-};
-
-
-static ngx_int_t ngx_apikey_redis_resolve(ngx_conf_t *cf,
+static ngx_int_t ngx_apikey_redis_hosts(ngx_conf_t *cf,
     ngx_apikey_redis_t *redis);
-static ngx_int_t ngx_apikey_redis_password(ngx_conf_t *cf,
+static ngx_int_t ngx_apikey_redis_host(ngx_conf_t *cf,
+    ngx_apikey_redis_t *redis, ngx_apikey_peer_t *peer,
+    ak_store_host_t *host);
+static ngx_int_t ngx_apikey_redis_unix(ngx_conf_t *cf,
+    ngx_apikey_redis_t *redis, ngx_apikey_peer_t *peer);
+static ngx_int_t ngx_apikey_redis_tls(ngx_conf_t *cf,
     ngx_apikey_redis_t *redis);
+static ngx_int_t ngx_apikey_redis_path(ngx_conf_t *cf, ngx_str_t *path,
+    ak_str_t *text);
 static void ngx_apikey_redis_cleanup(void *data);
 
-static ngx_int_t ngx_apikey_redis_usable(ngx_apikey_redis_t *redis);
-static ngx_int_t ngx_apikey_redis_connect(ngx_apikey_redis_t *redis,
-    ngx_uint_t probe);
-static ngx_int_t ngx_apikey_redis_next(ngx_apikey_redis_t *redis);
-static ngx_int_t ngx_apikey_redis_open(ngx_apikey_redis_t *redis,
-    ngx_addr_t *addr);
-static ngx_int_t ngx_apikey_redis_established(ngx_apikey_redis_t *redis);
-static void ngx_apikey_redis_accepted(ngx_apikey_redis_t *redis);
-static void ngx_apikey_redis_pause(ngx_apikey_redis_t *redis);
-static void ngx_apikey_redis_lost(ngx_apikey_redis_t *redis,
-    ngx_apikey_redis_cause_e cause, ngx_err_t err, const char *reason);
-static ngx_uint_t ngx_apikey_redis_again(ngx_apikey_redis_t *redis,
-    ngx_apikey_redis_cause_e cause, ngx_uint_t more);
-static void ngx_apikey_redis_close(ngx_apikey_redis_t *redis);
-static ak_redis_t *ngx_apikey_redis_detach(ngx_apikey_redis_t *redis);
-static ngx_uint_t ngx_apikey_redis_exiting(void);
+static ngx_int_t ngx_apikey_peer_set(ngx_pool_t *pool,
+    ngx_apikey_peer_t *peer, ak_str_t host, unsigned port);
+static ngx_int_t ngx_apikey_node_address(ngx_apikey_node_t *node,
+    ak_str_t host, unsigned port);
+static void ngx_apikey_node_ready(void *data);
+static void ngx_apikey_node_lost(void *data);
 
-static void ngx_apikey_redis_write_handler(ngx_event_t *wev);
-static void ngx_apikey_redis_read_handler(ngx_event_t *rev);
-static ngx_int_t ngx_apikey_redis_read(ngx_apikey_redis_t *redis,
-    ngx_connection_t *c);
-static void ngx_apikey_redis_timer_handler(ngx_event_t *ev);
-static void ngx_apikey_redis_deadline_handler(ngx_event_t *ev);
+static ngx_int_t ngx_apikey_single_start(ngx_apikey_redis_t *redis);
+static void ngx_apikey_single_stop(ngx_apikey_redis_t *redis);
+static ngx_apikey_node_t *ngx_apikey_single_node(ngx_apikey_redis_t *redis,
+    ngx_apikey_query_t *q, ngx_int_t *rc);
+static void ngx_apikey_single_lost(ngx_apikey_node_t *node);
+static ngx_int_t ngx_apikey_single_redirect(ngx_apikey_redis_t *redis,
+    ngx_apikey_query_t *q, ak_redis_error_e error, const ak_reply_t *reply);
 
-static ngx_int_t ngx_apikey_redis_ring_reserve(ngx_apikey_redis_t *redis);
-static void ngx_apikey_redis_ring_push(ngx_apikey_redis_t *redis);
-static void ngx_apikey_redis_ring_settle(ngx_apikey_redis_t *redis);
+static ngx_apikey_query_t *ngx_apikey_query_create(ngx_apikey_redis_t *redis,
+    const ak_str_t *argv, size_t argc);
+static ngx_int_t ngx_apikey_query_send(ngx_apikey_query_t *q);
+static void ngx_apikey_query_again(ngx_apikey_query_t *q, ngx_uint_t later);
+static void ngx_apikey_query_reply(void *data, const ak_reply_t *reply);
+static void ngx_apikey_query_tell(ngx_apikey_query_t *q,
+    ak_redis_error_e error, const ak_reply_t *reply);
+static void ngx_apikey_query_lost(ngx_apikey_query_t *q);
+static void ngx_apikey_query_timer(ngx_event_t *ev);
+static void ngx_apikey_query_done(ngx_apikey_query_t *q,
+    const ak_reply_t *reply);
 
-static void ngx_apikey_redis_tell(ngx_apikey_redis_t *redis);
-static u_char *ngx_apikey_redis_log_error(ngx_log_t *log, u_char *buf,
-    size_t len);
+
+static const ngx_apikey_topology_t  ngx_apikey_topology_single = {
+    ngx_apikey_single_start,
+    ngx_apikey_single_stop,
+    ngx_apikey_single_node,
+    ngx_apikey_single_lost,
+    ngx_apikey_single_redirect
+};
 
 
 ngx_apikey_redis_t *
 ngx_apikey_redis_create(ngx_conf_t *cf, ak_store_conf_t *store)
 {
-    ngx_pool_cleanup_t  *cln;
     ngx_apikey_redis_t  *redis;
+    ngx_pool_cleanup_t  *cln;
 
     redis = ngx_pcalloc(cf->pool, sizeof(ngx_apikey_redis_t));
-    if (redis == NULL) {
-        return NULL;
-    }
-
     cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
+
+    if (redis == NULL || cln == NULL) {
         return NULL;
     }
 
@@ -150,23 +85,38 @@ ngx_apikey_redis_create(ngx_conf_t *cf, ak_store_conf_t *store)
 
     redis->store = store;
     redis->fd = (ngx_socket_t) -1;
+    redis->file = cf->conf_file->file.name.data;
+    redis->line = cf->conf_file->line;
 
-    if (store->tls.on || store->topology != AK_STORE_SINGLE
-        || store->nhosts > 1)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"apikey_store\": several hosts, \"sentinel=\", "
-                           "\"cluster\" and \"rediss://\" are not supported "
-                           "by this version");
-        return NULL;
+    ngx_queue_init(&redis->nodes);
+    ngx_queue_init(&redis->queries);
+    ngx_queue_init(&redis->parked);
+
+    switch (store->topology) {
+
+    case AK_STORE_SENTINEL:
+        redis->topology = &ngx_apikey_topology_sentinel;
+        break;
+
+    case AK_STORE_CLUSTER:
+        redis->topology = &ngx_apikey_topology_cluster;
+        break;
+
+    default: /* AK_STORE_SINGLE */
+        redis->topology = &ngx_apikey_topology_single;
+        break;
     }
 
-    if (ngx_apikey_redis_resolve(cf, redis) != NGX_OK) {
-        return NULL;
-    }
-
-    if (store->password_file.len != 0
-        && ngx_apikey_redis_password(cf, redis) != NGX_OK)
+    if ((store->tls.on && ngx_apikey_redis_tls(cf, redis) != NGX_OK)
+        || ngx_apikey_redis_hosts(cf, redis) != NGX_OK
+        || ngx_apikey_login_init(cf, &redis->login, store->user,
+                                 store->password_file, "password_file")
+           != NGX_OK
+        || ngx_apikey_login_init(cf, &redis->sentinel_login,
+                                 store->sentinel_user,
+                                 store->sentinel_password_file,
+                                 "sentinel_password_file")
+           != NGX_OK)
     {
         return NULL;
     }
@@ -176,43 +126,75 @@ ngx_apikey_redis_create(ngx_conf_t *cf, ak_store_conf_t *store)
 
 
 static ngx_int_t
-ngx_apikey_redis_resolve(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
+ngx_apikey_redis_hosts(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
 {
-    u_char           *p;
-    ngx_str_t         host;
-    ngx_url_t         u;
+    ngx_uint_t        i;
     ak_store_conf_t  *store;
 
     store = redis->store;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    host.len = store->hosts[0].host.len;
-    host.data = (u_char *) store->hosts[0].host.data;
-
-    u.url.data = ngx_pnalloc(cf->pool, sizeof("unix:[]") - 1 + host.len
-                                       + store->path.len + 1);
-    if (u.url.data == NULL) {
+    redis->nhosts = ngx_max(store->nhosts, 1);
+    redis->hosts = ngx_pcalloc(cf->pool,
+                               redis->nhosts * sizeof(ngx_apikey_peer_t));
+    if (redis->hosts == NULL) {
         return NGX_ERROR;
     }
 
-    if (host.len == 0) {
-        p = ngx_cpymem(u.url.data, "unix:", sizeof("unix:") - 1);
-        p = ngx_cpymem(p, store->path.data, store->path.len);
-
-    } else if (ngx_strlchr(host.data, host.data + host.len, ':') != NULL) {
-        p = ngx_sprintf(u.url.data, "[%V]", &host);
-
-    } else {
-        p = ngx_cpymem(u.url.data, host.data, host.len);
+    if (store->nhosts == 0) {
+        return ngx_apikey_redis_unix(cf, redis, redis->hosts);
     }
 
+    for (i = 0; i < store->nhosts; i++) {
+
+        if (ngx_apikey_redis_host(cf, redis, &redis->hosts[i],
+                                  &store->hosts[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_apikey_redis_host(ngx_conf_t *cf, ngx_apikey_redis_t *redis,
+    ngx_apikey_peer_t *peer, ak_store_host_t *host)
+{
+    peer->tls = redis->tls;
+
+    return ngx_apikey_peer_set(cf->pool, peer, host->host, host->port);
+}
+
+
+static ngx_int_t
+ngx_apikey_redis_unix(ngx_conf_t *cf, ngx_apikey_redis_t *redis,
+    ngx_apikey_peer_t *peer)
+{
+    u_char     *p;
+    ngx_url_t   u;
+    ak_str_t   *path;
+
+    path = &redis->store->path;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    p = ngx_pnalloc(cf->pool, sizeof("unix:") - 1 + path->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    u.url.data = p;
+
+    p = ngx_cpymem(p, "unix:", sizeof("unix:") - 1);
+    p = ngx_cpymem(p, path->data, path->len);
     *p = '\0';
 
     u.url.len = p - u.url.data;
-    u.default_port = (in_port_t) store->hosts[0].port;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+
         if (u.err) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "%s in the redis address \"%V\"",
@@ -222,46 +204,83 @@ ngx_apikey_redis_resolve(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
         return NGX_ERROR;
     }
 
-    redis->addrs = u.addrs;
-    redis->naddrs = u.naddrs;
+    ngx_str_set(&peer->host, "");
+    peer->text = u.url;
+    peer->addrs = u.addrs;
+    peer->naddrs = u.naddrs;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_apikey_redis_password(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
+ngx_apikey_redis_tls(ngx_conf_t *cf, ngx_apikey_redis_t *redis)
 {
-    size_t     len;
-    ak_rc_t    rc;
-    ngx_str_t  path;
-    ak_diag_t  diag;
+    ak_store_tls_t         *tls;
+    ngx_apikey_tls_conf_t   conf;
 
-    path.len = redis->store->password_file.len;
-    path.data = ngx_pnalloc(cf->pool, path.len + 1);
+    tls = &redis->store->tls;
 
-    redis->password.data = ngx_pnalloc(cf->pool, AK_PASSWORD_MAX);
+    ngx_memzero(&conf, sizeof(ngx_apikey_tls_conf_t));
 
-    if (path.data == NULL || redis->password.data == NULL) {
+    if (ngx_apikey_redis_path(cf, &conf.trusted, &tls->trusted) != NGX_OK
+        || ngx_apikey_redis_path(cf, &conf.certificate, &tls->certificate)
+           != NGX_OK
+        || ngx_apikey_redis_path(cf, &conf.key, &tls->certificate_key)
+           != NGX_OK
+        || ngx_apikey_redis_path(cf, &conf.ciphers, &tls->ciphers) != NGX_OK
+        || ngx_apikey_redis_path(cf, &conf.name, &tls->name) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(path.data, redis->store->password_file.data, path.len);
-    path.data[path.len] = '\0';
+#if (NGX_HTTP_SSL)
 
-    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
+    if (tls->protocols & AK_STORE_TLSV1_2) {
+        conf.protocols |= NGX_SSL_TLSv1_2;
+    }
+
+    if (tls->protocols & AK_STORE_TLSV1_3) {
+        conf.protocols |= NGX_SSL_TLSv1_3;
+    }
+
+#endif
+
+    conf.depth = (ngx_int_t) tls->depth;
+    conf.verify = tls->verify;
+
+    redis->tls = ngx_apikey_tls_create(cf, &conf);
+
+    if (redis->tls == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"apikey_store\": its TLS cannot be set up, for "
+                           "the reason above");
         return NGX_ERROR;
     }
 
-    rc = ak_store_password((char *) path.data, redis->password.data, &len,
-                           &diag);
-    if (rc != AK_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"password_file\": %s",
-                           diag.text);
+    return NGX_OK;
+}
+
+
+/* A copy that ends with a zero. */
+
+static ngx_int_t
+ngx_apikey_redis_path(ngx_conf_t *cf, ngx_str_t *path, ak_str_t *text)
+{
+    path->len = text->len;
+    path->data = ngx_pnalloc(cf->pool, text->len + 1);
+
+    if (path->data == NULL) {
         return NGX_ERROR;
     }
 
-    redis->password.len = len;
+    /* what is not configured has no data */
+
+    if (text->len != 0) {
+        ngx_memcpy(path->data, text->data, text->len);
+    }
+
+    path->data[text->len] = '\0';
 
     return NGX_OK;
 }
@@ -273,11 +292,71 @@ ngx_apikey_redis_cleanup(void *data)
     ngx_apikey_redis_t *redis = data;
 
     ngx_apikey_redis_stop(redis);
+}
 
-    if (redis->password.data != NULL) {
-        ak_mem_wipe(redis->password.data, AK_PASSWORD_MAX);
-        redis->password.len = 0;
+
+ngx_int_t
+ngx_apikey_redis_resolve(ngx_conf_t *cf, ngx_apikey_redis_t *redis,
+    ngx_resolver_t *resolver, ngx_msec_t timeout)
+{
+    ngx_uint_t   i;
+    const char  *err;
+
+    redis->resolver = resolver;
+    redis->resolver_timeout = timeout;
+
+    for (i = 0; i < redis->nhosts; i++) {
+
+        if (ngx_apikey_peer_resolve(cf->pool, &redis->hosts[i], resolver,
+                                    timeout, &err)
+            != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "%s in the redis address \"%V\"; with \"resolver\" "
+                          "in the http block it is looked up while nginx runs "
+                          "in %s:%ui", err, &redis->hosts[i].text,
+                          redis->file, redis->line);
+            return NGX_ERROR;
+        }
     }
+
+    return NGX_OK;
+}
+
+
+/* "HOST:PORT"; the host may be a name, which is then looked up. */
+
+static ngx_int_t
+ngx_apikey_peer_set(ngx_pool_t *pool, ngx_apikey_peer_t *peer, ak_str_t host,
+    unsigned port)
+{
+    u_char     *p;
+    ngx_str_t   text;
+    ngx_uint_t  v6;
+
+    v6 = (memchr(host.data, ':', host.len) != NULL);
+
+    peer->host.len = host.len;
+    peer->host.data = ngx_pnalloc(pool, host.len + 1);
+
+    text.data = ngx_pnalloc(pool, host.len + sizeof("[]:65535"));
+
+    if (peer->host.data == NULL || text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(peer->host.data, host.data, host.len) = '\0';
+
+    p = ngx_sprintf(text.data, v6 ? "[%V]:%ud" : "%V:%ud", &peer->host, port);
+    *p = '\0';
+
+    text.len = p - text.data;
+
+    peer->text = text;
+    peer->port = (in_port_t) port;
+
+    return (ngx_apikey_peer_literal(pool, peer) == NGX_ERROR) ? NGX_ERROR
+                                                              : NGX_OK;
 }
 
 
@@ -289,813 +368,624 @@ ngx_apikey_redis_start(ngx_apikey_redis_t *redis, ngx_cycle_t *cycle)
     }
 
     redis->started = 1;
+    redis->log = cycle->log;
 
-    redis->log = *cycle->log;
-    redis->log.handler = ngx_apikey_redis_log_error;
-    redis->log.data = redis;
-    redis->log.action = NULL;
-    redis->log.connection = 0;
-
-    /* failed attempts are told here, once, and not by the event core each */
-
-    redis->quiet = redis->log;
-
-    if (!(redis->quiet.log_level & NGX_LOG_DEBUG_ALL)
-        && redis->quiet.log_level > NGX_LOG_ALERT)
-    {
-        redis->quiet.log_level = NGX_LOG_ALERT;
+    if (redis->topology->start(redis) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, redis->log, 0,
+                      "apikey: there is no memory for the client of redis");
     }
-
-    redis->timer.handler = ngx_apikey_redis_timer_handler;
-    redis->timer.data = redis;
-    redis->timer.log = &redis->log;
-    redis->timer.cancelable = 1;
-
-    redis->deadline.handler = ngx_apikey_redis_deadline_handler;
-    redis->deadline.data = redis;
-    redis->deadline.log = &redis->log;
-
-    /* the first attempt is made by the event loop, as are all others */
-
-    redis->state = NGX_APIKEY_REDIS_PAUSE;
-    ngx_add_timer(&redis->timer, 1);
 }
 
+
+/* Whoever waits is told while everything is there still. */
 
 void
 ngx_apikey_redis_stop(ngx_apikey_redis_t *redis)
 {
+    ngx_queue_t         *q;
+    ngx_apikey_query_t  *query;
+
     if (!redis->started || redis->stopped) {
         return;
     }
 
     redis->stopped = 1;
 
-    ngx_apikey_redis_close(redis);
-    ak_redis_free(ngx_apikey_redis_detach(redis));
+    while (!ngx_queue_empty(&redis->queries)) {
+        q = ngx_queue_head(&redis->queries);
+        query = ngx_queue_data(q, ngx_apikey_query_t, queue);
 
-    if (redis->deadlines.elts != NULL) {
-        ngx_free(redis->deadlines.elts);
-        redis->deadlines.elts = NULL;
-        redis->deadlines.size = 0;
+        ngx_apikey_query_done(query, NULL);
+    }
+
+    ngx_apikey_watch_stop(redis);
+
+    redis->topology->stop(redis);
+
+    while (!ngx_queue_empty(&redis->nodes)) {
+        q = ngx_queue_head(&redis->nodes);
+        ngx_apikey_node_free(ngx_queue_data(q, ngx_apikey_node_t, queue));
     }
 }
 
 
-ak_redis_ticket_t *
-ngx_apikey_redis_query(ngx_apikey_redis_t *redis, const ak_str_t *argv,
-    size_t argc, ak_redis_handler_pt handler, void *data)
+void
+ngx_apikey_redis_link_conf(ngx_apikey_redis_t *redis,
+    ngx_apikey_link_conf_t *conf)
 {
-    ngx_connection_t   *c;
-    ak_redis_ticket_t  *ticket;
+    ngx_memzero(conf, sizeof(ngx_apikey_link_conf_t));
+
+    conf->what = "redis";
+    conf->login = &redis->login;
+    conf->db = redis->store->db;
+    conf->connect_timeout = redis->store->connect_timeout;
+    conf->timeout = redis->store->timeout;
+    conf->ping = NGX_APIKEY_REDIS_PING;
+}
+
+
+ngx_apikey_node_t *
+ngx_apikey_node_create(ngx_apikey_redis_t *redis, ngx_apikey_peer_t *peers,
+    ngx_uint_t n, ak_str_t host, unsigned port)
+{
+    ngx_apikey_node_t       *node;
+    ngx_apikey_link_conf_t  *conf;
+
+    node = ngx_calloc(sizeof(ngx_apikey_node_t), redis->log);
+    if (node == NULL) {
+        return NULL;
+    }
+
+    node->redis = redis;
+    node->peers = peers;
+    node->npeers = n;
+
+    conf = &node->conf;
+
+    ngx_apikey_redis_link_conf(redis, conf);
+
+    if (redis->store->topology == AK_STORE_SENTINEL) {
+        conf->flags = AK_REDIS_MASTER;
+
+    } else if (redis->store->topology == AK_STORE_CLUSTER) {
+        conf->flags = AK_REDIS_WIDE
+                      | (redis->store->replicas ? AK_REDIS_READONLY : 0);
+    }
+
+    conf->ready = ngx_apikey_node_ready;
+    conf->lost = ngx_apikey_node_lost;
+    conf->data = node;
+
+    if (peers == NULL && ngx_apikey_node_address(node, host, port) != NGX_OK)
+    {
+        ngx_free(node);
+        return NULL;
+    }
+
+    node->link = ngx_apikey_link_create(conf, node->peers, node->npeers,
+                                        redis->log);
+    if (node->link == NULL) {
+
+        if (node->pool != NULL) {
+            ngx_destroy_pool(node->pool);
+        }
+
+        ngx_free(node);
+        return NULL;
+    }
+
+    ngx_queue_insert_tail(&redis->nodes, &node->queue);
+
+    ngx_apikey_link_start(node->link, 1);
+
+    return node;
+}
+
+
+static ngx_int_t
+ngx_apikey_node_address(ngx_apikey_node_t *node, ak_str_t host, unsigned port)
+{
+    ngx_pool_t          *pool;
+    ngx_apikey_peer_t   *peer;
+    ngx_apikey_redis_t  *redis;
+
+    redis = node->redis;
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, redis->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    peer = ngx_pcalloc(pool, sizeof(ngx_apikey_peer_t));
+
+    if (peer == NULL
+        || ngx_apikey_peer_set(pool, peer, host, port) != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    peer->tls = redis->tls;
+    peer->resolver = redis->resolver;
+    peer->resolver_timeout = redis->resolver_timeout;
+
+    node->pool = pool;
+    node->peers = peer;
+    node->npeers = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_apikey_node_move(ngx_apikey_node_t *node, ak_str_t host, unsigned port)
+{
+    ngx_pool_t  *pool;
+
+    pool = node->pool;
+
+    if (ngx_apikey_node_address(node, host, port) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_apikey_watch_end(node);
+    ngx_apikey_link_aim(node->link, node->peers, node->npeers, 0);
+
+    if (pool != NULL) {
+        ngx_destroy_pool(pool);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_apikey_node_free(ngx_apikey_node_t *node)
+{
+    ngx_queue_remove(&node->queue);
+
+    ngx_apikey_watch_end(node);
+    ngx_apikey_link_free(node->link);
+
+    if (node->pool != NULL) {
+        ngx_destroy_pool(node->pool);
+    }
+
+    ngx_free(node);
+}
+
+
+ngx_uint_t
+ngx_apikey_node_is(ngx_apikey_node_t *node, ak_str_t host, unsigned port)
+{
+    return node->peers[0].port == port
+           && node->peers[0].host.len == host.len
+           && ngx_strncmp(node->peers[0].host.data, host.data, host.len) == 0;
+}
+
+
+static void
+ngx_apikey_node_ready(void *data)
+{
+    ngx_apikey_node_t *node = data;
+
+    node->redis->told = 0;
+    node->redis->losses = 0;
+
+    ngx_apikey_watch_follow(node);
+    ngx_apikey_redis_unpark(node->redis);
+}
+
+
+static void
+ngx_apikey_node_lost(void *data)
+{
+    ngx_apikey_node_t *node = data;
+
+    if (!node->redis->stopped) {
+        node->redis->topology->lost(node);
+    }
+}
+
+
+static ngx_int_t
+ngx_apikey_single_start(ngx_apikey_redis_t *redis)
+{
+    ak_str_t  none;
+
+    none = ak_str(NULL, 0);
+
+    return (ngx_apikey_node_create(redis, redis->hosts, redis->nhosts, none, 0)
+            == NULL)
+           ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+ngx_apikey_single_stop(ngx_apikey_redis_t *redis)
+{
+}
+
+
+static ngx_apikey_node_t *
+ngx_apikey_single_node(ngx_apikey_redis_t *redis, ngx_apikey_query_t *q,
+    ngx_int_t *rc)
+{
+    *rc = NGX_DECLINED;
+
+    return ngx_queue_empty(&redis->nodes)
+           ? NULL
+           : ngx_queue_data(ngx_queue_head(&redis->nodes), ngx_apikey_node_t,
+                            queue);
+}
+
+
+static void
+ngx_apikey_single_lost(ngx_apikey_node_t *node)
+{
+}
+
+
+static ngx_int_t
+ngx_apikey_single_redirect(ngx_apikey_redis_t *redis, ngx_apikey_query_t *q,
+    ak_redis_error_e error, const ak_reply_t *reply)
+{
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_apikey_redis_query(ngx_apikey_redis_t *redis, const ak_str_t *argv,
+    size_t argc, ngx_msec_t timeout, ngx_uint_t flags,
+    ak_redis_handler_pt handler, void *data)
+{
+    ngx_apikey_query_t  *q;
+
+    /* a single process that was reloaded is not told of its new cycle */
 
     if (!redis->started) {
         ngx_apikey_redis_start(redis, (ngx_cycle_t *) ngx_cycle);
     }
 
     if (redis->stopped) {
-        return NULL;
+        return NGX_DECLINED;
     }
 
-    if (ngx_apikey_redis_usable(redis) != NGX_OK) {
-        return NULL;
+    q = ngx_apikey_query_create(redis, argv, argc);
+    if (q == NULL) {
+        return NGX_DECLINED;
     }
 
-    if (ngx_apikey_redis_ring_reserve(redis) != NGX_OK) {
-        return NULL;
+    q->flags = flags;
+    q->handler = handler;
+    q->data = data;
+    q->deadline = ngx_current_msec + timeout;
+
+    if (ngx_apikey_query_send(q) != NGX_OK) {
+        ngx_free(q);
+        return NGX_DECLINED;
     }
 
-    ticket = ak_redis_send(redis->session, argv, argc, handler, data);
-    if (ticket == NULL) {
-        return NULL;
-    }
+    ngx_queue_insert_tail(&redis->queries, &q->queue);
+    ngx_add_timer(&q->timer, timeout);
 
-    ngx_apikey_redis_ring_push(redis);
-
-    c = redis->peer.connection;
-
-    c->idle = 0;
-
-    /* commands of one turn of the event loop are written together */
-
-    if (redis->state == NGX_APIKEY_REDIS_READY && c->write->ready) {
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
-
-    return ticket;
+    return NGX_OK;
 }
 
 
-/* Whether a command would be answered, for all that is known. */
+/* The words are copied: they may have to be sent again. */
+
+static ngx_apikey_query_t *
+ngx_apikey_query_create(ngx_apikey_redis_t *redis, const ak_str_t *argv,
+    size_t argc)
+{
+    size_t               i, len;
+    u_char              *p;
+    ngx_apikey_query_t  *q;
+
+    len = sizeof(ngx_apikey_query_t) + argc * sizeof(ak_str_t);
+
+    for (i = 0; i < argc; i++) {
+        len += argv[i].len;
+    }
+
+    q = ngx_alloc(len, redis->log);
+    if (q == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(q, sizeof(ngx_apikey_query_t));
+
+    q->redis = redis;
+    q->argc = argc;
+
+    p = (u_char *) (q->argv + argc);
+
+    for (i = 0; i < argc; i++) {
+        q->argv[i] = ak_str(p, argv[i].len);
+        p = ngx_cpymem(p, argv[i].data, argv[i].len);
+    }
+
+    if (redis->store->topology == AK_STORE_CLUSTER) {
+        q->slot = ak_cluster_slot(q->argv[1]);
+    }
+
+    q->timer.handler = ngx_apikey_query_timer;
+    q->timer.data = q;
+    q->timer.log = redis->log;
+
+    return q;
+}
+
 
 static ngx_int_t
-ngx_apikey_redis_usable(ngx_apikey_redis_t *redis)
+ngx_apikey_query_send(ngx_apikey_query_t *q)
 {
-    switch (redis->state) {
+    ak_str_t             asking;
+    ngx_int_t            rc;
+    ngx_apikey_node_t   *node;
+    ngx_apikey_redis_t  *redis;
 
-    case NGX_APIKEY_REDIS_READY:
-        return NGX_OK;
+    redis = q->redis;
+    node = q->target;
 
-    case NGX_APIKEY_REDIS_CONNECT:
-        return redis->probe ? NGX_ERROR : NGX_OK;
+    if (node == NULL) {
+        node = redis->topology->node(redis, q, &rc);
+    }
 
-    case NGX_APIKEY_REDIS_PAUSE:
+    if (node == NULL) {
 
-        if (redis->down) {
-            return NGX_ERROR;
+        if (rc == NGX_AGAIN) {
+            ngx_queue_insert_tail(&redis->parked, &q->parked);
+            q->is_parked = 1;
+            return NGX_OK;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    q->target = NULL;
+
+    if (q->asking) {
+        q->asking = 0;
+        asking = ak_literal("ASKING");
+
+        if (ngx_apikey_link_send(node->link, &asking, 1, NULL, NULL) == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    q->ticket = ngx_apikey_link_send(node->link, q->argv, q->argc,
+                                     ngx_apikey_query_reply, q);
+    if (q->ticket == NULL) {
+        return NGX_DECLINED;
+    }
+
+    q->node = node;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_apikey_query_again(ngx_apikey_query_t *q, ngx_uint_t later)
+{
+    if (q->redis->stopped || ++q->tries >= NGX_APIKEY_REDIS_TRIES) {
+        ngx_apikey_query_done(q, NULL);
+        return;
+    }
+
+    if (later) {
+        q->later = 1;
+        ngx_del_timer(&q->timer);
+        ngx_add_timer(&q->timer, NGX_APIKEY_REDIS_LATER);
+        return;
+    }
+
+    if (ngx_apikey_query_send(q) != NGX_OK) {
+        ngx_apikey_query_done(q, NULL);
+    }
+}
+
+
+static void
+ngx_apikey_query_reply(void *data, const ak_reply_t *reply)
+{
+    ngx_apikey_query_t *q = data;
+
+    ak_redis_error_e         error;
+    ngx_apikey_node_t       *node;
+    ngx_apikey_redis_t      *redis;
+    const ak_redis_error_t  *e;
+
+    redis = q->redis;
+
+    q->ticket = NULL;
+
+    if (reply == NULL) {
+        ngx_apikey_query_lost(q);
+        return;
+    }
+
+    error = ak_redis_error(reply);
+
+    if (error == AK_REDIS_ERROR_NONE) {
+        ngx_apikey_query_done(q, reply);
+        return;
+    }
+
+    node = q->node;
+    e = ak_redis_error_get(error);
+
+    switch (e->action) {
+
+    case AK_REDIS_DO_ANSWER:
+        break;
+
+    case AK_REDIS_DO_REDIRECT:
+    case AK_REDIS_DO_RETRY:
+
+        if (redis->topology->redirect(redis, q, error, reply) == NGX_OK) {
+            ngx_apikey_query_again(q, e->action == AK_REDIS_DO_RETRY);
+            return;
+        }
+
+        ngx_apikey_query_tell(q, error, reply);
+        break;
+
+    case AK_REDIS_DO_LEAVE:
+        ngx_apikey_link_leave(node->link, e->advice);
+        ngx_apikey_query_again(q, 1);
+        return;
+
+    default: /* AK_REDIS_DO_TELL */
+
+        ngx_apikey_query_tell(q, error, reply);
+
+        if (error == AK_REDIS_ERROR_READONLY) {
+            redis->topology->lost(node);
         }
 
         break;
-
-    default: /* NGX_APIKEY_REDIS_NONE */
-        break;
     }
 
-    return ngx_apikey_redis_connect(redis, 0);
+    ngx_apikey_query_done(q, reply);
+}
+
+
+static void
+ngx_apikey_query_tell(ngx_apikey_query_t *q, ak_redis_error_e error,
+    const ak_reply_t *reply)
+{
+    if (!(q->flags & NGX_APIKEY_REDIS_QUIET)) {
+        ngx_apikey_redis_tell(q->redis, error, reply);
+    }
+}
+
+
+/* What was written may have been executed. */
+
+static void
+ngx_apikey_query_lost(ngx_apikey_query_t *q)
+{
+    if (q->flags & NGX_APIKEY_REDIS_ONCE) {
+        ngx_apikey_query_done(q, NULL);
+        return;
+    }
+
+    ngx_apikey_query_again(q, 0);
+}
+
+
+static void
+ngx_apikey_query_timer(ngx_event_t *ev)
+{
+    ngx_apikey_query_t *q = ev->data;
+
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (q->deadline - ngx_current_msec);
+
+    if (!q->later || left <= 0) {
+        ngx_apikey_query_done(q, NULL);
+        return;
+    }
+
+    q->later = 0;
+    ngx_add_timer(ev, (ngx_msec_t) left);
+
+    if (ngx_apikey_query_send(q) != NGX_OK) {
+        ngx_apikey_query_done(q, NULL);
+    }
+}
+
+
+static void
+ngx_apikey_query_done(ngx_apikey_query_t *q, const ak_reply_t *reply)
+{
+    void                 *data;
+    ak_redis_handler_pt   handler;
+
+    if (q->ticket != NULL) {
+        ngx_apikey_link_cancel(q->node->link, q->ticket);
+    }
+
+    if (q->timer.timer_set) {
+        ngx_del_timer(&q->timer);
+    }
+
+    if (q->is_parked) {
+        ngx_queue_remove(&q->parked);
+    }
+
+    ngx_queue_remove(&q->queue);
+
+    handler = q->handler;
+    data = q->data;
+
+    ngx_free(q);
+
+    handler(data, reply);
 }
 
 
 void
-ngx_apikey_redis_cancel(ngx_apikey_redis_t *redis, ak_redis_ticket_t *ticket)
+ngx_apikey_redis_unpark(ngx_apikey_redis_t *redis)
 {
-    ak_redis_cancel(redis->session, ticket);
-}
+    ngx_queue_t         *e, parked;
+    ngx_apikey_query_t  *q;
 
-
-/*
- * Begins a round through all addresses.  Nobody waits yet: there was no
- * session, so that a failure has nobody to call.
- */
-
-static ngx_int_t
-ngx_apikey_redis_connect(ngx_apikey_redis_t *redis, ngx_uint_t probe)
-{
-    if (redis->timer.timer_set) {
-        ngx_del_timer(&redis->timer);
+    if (ngx_queue_empty(&redis->parked)) {
+        return;
     }
 
-    redis->probe = probe;
-    redis->tries = 0;
+    /* they may be parked again */
 
-    if (ngx_apikey_redis_next(redis) == NGX_OK) {
-        return NGX_OK;
-    }
+    ngx_queue_init(&parked);
+    ngx_queue_add(&parked, &redis->parked);
+    ngx_queue_init(&redis->parked);
 
-    ak_redis_free(ngx_apikey_redis_detach(redis));
+    while (!ngx_queue_empty(&parked)) {
+        e = ngx_queue_head(&parked);
+        q = ngx_queue_data(e, ngx_apikey_query_t, parked);
 
-    ngx_apikey_redis_pause(redis);
-    ngx_apikey_redis_tell(redis);
+        ngx_queue_remove(e);
+        q->is_parked = 0;
 
-    return NGX_ERROR;
-}
-
-
-/* Tries the addresses that are left of a round. */
-
-static ngx_int_t
-ngx_apikey_redis_next(ngx_apikey_redis_t *redis)
-{
-    ak_str_t          user, password;
-    ak_store_conf_t  *store;
-
-    if (redis->session == NULL) {
-        store = redis->store;
-        user = store->user;
-        password = ak_str(redis->password.data, redis->password.len);
-
-        redis->session = ak_redis_create(user, password, store->db);
-
-        if (redis->session == NULL) {
-            redis->err = 0;
-            redis->reason = "no memory";
-            return NGX_ERROR;
+        if (ngx_apikey_query_send(q) != NGX_OK) {
+            ngx_apikey_query_done(q, NULL);
         }
     }
-
-    while (redis->tries < redis->naddrs) {
-        redis->tries++;
-
-        if (ngx_apikey_redis_open(redis, &redis->addrs[redis->current])
-            == NGX_OK)
-        {
-            return NGX_OK;
-        }
-
-        redis->current = (redis->current + 1) % redis->naddrs;
-    }
-
-    return NGX_ERROR;
 }
 
 
-static ngx_int_t
-ngx_apikey_redis_open(ngx_apikey_redis_t *redis, ngx_addr_t *addr)
+void
+ngx_apikey_redis_tell(ngx_apikey_redis_t *redis, ak_redis_error_e error,
+    const ak_reply_t *reply)
 {
-    ngx_int_t               rc;
-    ngx_connection_t       *c;
-    ngx_peer_connection_t  *pc;
+    char                     text[AK_REDIS_ERROR_TEXT_MAX];
+    const ak_redis_error_t  *e;
 
-    pc = &redis->peer;
+    /* that there were none for a while, is as good as a new connection */
 
-    ngx_memzero(pc, sizeof(ngx_peer_connection_t));
-
-    pc->sockaddr = addr->sockaddr;
-    pc->socklen = addr->socklen;
-    pc->name = &addr->name;
-    pc->get = ngx_event_get_peer;
-    pc->log = &redis->quiet;
-    pc->log_error = NGX_ERROR_INFO;
-    pc->so_keepalive = (addr->sockaddr->sa_family != AF_UNIX);
-
-    redis->name = &addr->name;
-    redis->log.action = "connecting to redis";
-
-    rc = ngx_event_connect_peer(pc);
-
-    ngx_log_debug1(NGX_LOG_DEBUG_EVENT, &redis->log, 0,
-                   "apikey redis connect: %i", rc);
-
-    if (rc == NGX_DECLINED) {
-        redis->err = ngx_socket_errno;
-        redis->reason = "connect() failed";
-        return NGX_ERROR;
+    if (ngx_current_msec - redis->erred >= NGX_APIKEY_REDIS_FORGET) {
+        redis->told = 0;
     }
 
-    if (rc != NGX_OK && rc != NGX_AGAIN) {
-        redis->err = 0;
-        redis->reason = "there is no socket for it";
-        return NGX_ERROR;
-    }
+    redis->erred = ngx_current_msec;
 
-    c = pc->connection;
-
-    c->data = redis;
-    c->log = &redis->log;
-    c->read->log = &redis->log;
-    c->write->log = &redis->log;
-    c->read->handler = ngx_apikey_redis_read_handler;
-    c->write->handler = ngx_apikey_redis_write_handler;
-    c->idle = (redis->deadlines.n == 0);
-
-    redis->log.connection = c->number;
-    redis->state = NGX_APIKEY_REDIS_CONNECT;
-    redis->connected = 0;
-    redis->sent = 0;
-
-    ngx_add_timer(&redis->timer, redis->store->connect_timeout);
-
-    if (rc == NGX_OK) {
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
-
-    return NGX_OK;
-}
-
-
-/* The first event of a connection tells whether there is one. */
-
-static ngx_int_t
-ngx_apikey_redis_established(ngx_apikey_redis_t *redis)
-{
-    int                err;
-    socklen_t          len;
-    ngx_connection_t  *c;
-
-    if (redis->connected) {
-        return NGX_OK;
-    }
-
-    c = redis->peer.connection;
-
-    err = 0;
-    len = sizeof(int);
-
-    /* BSDs and Linux give the pending error, Solaris fails with it */
-
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
-        err = ngx_socket_errno;
-    }
-
-    if (err != 0) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN, err,
-                              "connect() failed");
-        return NGX_ERROR;
-    }
-
-    if (ngx_tcp_nodelay(c) != NGX_OK) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN, 0,
-                              "TCP_NODELAY cannot be set");
-        return NGX_ERROR;
-    }
-
-    redis->connected = 1;
-    redis->log.action = "shaking hands with redis";
-
-    return NGX_OK;
-}
-
-
-/* The handshake is over: what was held back can be written. */
-
-static void
-ngx_apikey_redis_accepted(ngx_apikey_redis_t *redis)
-{
-    ngx_connection_t  *c;
-
-    c = redis->peer.connection;
-
-    ngx_del_timer(&redis->timer);
-
-    redis->state = NGX_APIKEY_REDIS_READY;
-    redis->ready = ngx_current_msec;
-    redis->log.action = NULL;
-
-    if (redis->down || !redis->known) {
-        ngx_log_error(NGX_LOG_NOTICE, &redis->log, 0,
-                      "apikey: redis is available");
-    }
-
-    redis->down = 0;
-    redis->known = 1;
-
-    if (redis->deadlines.n != 0 && c->write->ready) {
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
-}
-
-
-static void
-ngx_apikey_redis_pause(ngx_apikey_redis_t *redis)
-{
-    redis->log.action = NULL;
-
-    if (ngx_apikey_redis_exiting()) {
-        redis->state = NGX_APIKEY_REDIS_NONE;
+    if (redis->told & ((ngx_uint_t) 1 << error)) {
         return;
     }
 
-    redis->pause = (redis->pause == 0)
-                   ? NGX_APIKEY_REDIS_PAUSE_MIN
-                   : ngx_min(redis->pause * 2, NGX_APIKEY_REDIS_PAUSE_MAX);
+    redis->told |= (ngx_uint_t) 1 << error;
 
-    redis->state = NGX_APIKEY_REDIS_PAUSE;
+    e = ak_redis_error_get(error);
 
-    /* workers that lost one server do not come back to it all at once */
+    ak_redis_error_text(reply, text);
 
-    ngx_add_timer(&redis->timer,
-                  redis->pause + ngx_random() % (redis->pause / 4));
-}
-
-
-/*
- * The only end of a connection that was not asked for.  What comes next is
- * settled before the waiters are called, since they may ask for more.
- */
-
-static void
-ngx_apikey_redis_lost(ngx_apikey_redis_t *redis,
-    ngx_apikey_redis_cause_e cause, ngx_err_t err, const char *reason)
-{
-    ak_redis_t  *session, *rest;
-    ngx_uint_t   again, failed, more;
-
-    redis->err = err;
-    redis->reason = reason;
-
-    if (redis->state == NGX_APIKEY_REDIS_READY) {
-        ngx_log_error(NGX_LOG_INFO, &redis->log, err,
-                      "apikey: the connection to redis is over: %s", reason);
-    }
-
-    more = 0;
-
-    if (redis->state == NGX_APIKEY_REDIS_CONNECT) {
-        redis->current = (redis->current + 1) % redis->naddrs;
-
-        more = (redis->tries < redis->naddrs
-                && (cause == NGX_APIKEY_REDIS_BROKEN
-                    || cause == NGX_APIKEY_REDIS_LATE));
-    }
-
-    again = ngx_apikey_redis_again(redis, cause, more);
-
-    ngx_apikey_redis_close(redis);
-
-    session = NULL;
-    rest = NULL;
-    failed = 0;
-
-    /* a session that has told nobody who it is can begin anew elsewhere */
-
-    if (redis->sent || !more) {
-        failed = redis->deadlines.n;
-        session = ngx_apikey_redis_detach(redis);
-    }
-
-    if (!again || ngx_apikey_redis_next(redis) != NGX_OK) {
-        failed = 1;
-        rest = ngx_apikey_redis_detach(redis);
-        ngx_apikey_redis_pause(redis);
-    }
-
-    if (failed) {
-        ngx_apikey_redis_tell(redis);
-    }
-
-    ak_redis_free(session);
-    ak_redis_free(rest);
-}
-
-
-/*
- * Whether to connect again at once: to the next address of a round, or where
- * a connection that held for a while was closed, which servers do to idle ones.
- */
-
-static ngx_uint_t
-ngx_apikey_redis_again(ngx_apikey_redis_t *redis,
-    ngx_apikey_redis_cause_e cause, ngx_uint_t more)
-{
-    ngx_msec_t  held;
-
-    if (redis->state == NGX_APIKEY_REDIS_CONNECT) {
-        return more && (redis->deadlines.n != 0 || !ngx_apikey_redis_exiting());
-    }
-
-    held = ngx_current_msec - redis->ready;
-
-    if (held >= NGX_APIKEY_REDIS_PAUSE_MAX) {
-        redis->pause = 0;
-    }
-
-    redis->probe = 0;
-    redis->tries = 0;
-
-    return held >= NGX_APIKEY_REDIS_PAUSE_MIN
-           && cause != NGX_APIKEY_REDIS_EXPIRED
-           && !ngx_apikey_redis_exiting();
-}
-
-
-/* Closes the connection; the session stays. */
-
-static void
-ngx_apikey_redis_close(ngx_apikey_redis_t *redis)
-{
-    if (redis->timer.timer_set) {
-        ngx_del_timer(&redis->timer);
-    }
-
-    if (redis->peer.connection != NULL) {
-        ngx_close_connection(redis->peer.connection);
-        redis->peer.connection = NULL;
-    }
-
-    redis->state = NGX_APIKEY_REDIS_NONE;
-    redis->connected = 0;
-    redis->log.connection = 0;
-    redis->log.action = NULL;
-}
-
-
-/* The session is the caller's to free, once no state depends on it. */
-
-static ak_redis_t *
-ngx_apikey_redis_detach(ngx_apikey_redis_t *redis)
-{
-    ak_redis_t  *session;
-
-    session = redis->session;
-
-    redis->session = NULL;
-    redis->sent = 0;
-
-    redis->deadlines.first = 0;
-    redis->deadlines.n = 0;
-
-    if (redis->deadline.timer_set) {
-        ngx_del_timer(&redis->deadline);
-    }
-
-    return session;
-}
-
-
-static ngx_uint_t
-ngx_apikey_redis_exiting(void)
-{
-    return ngx_exiting || ngx_terminate || ngx_quit;
-}
-
-
-static void
-ngx_apikey_redis_write_handler(ngx_event_t *wev)
-{
-    ssize_t              n;
-    ak_str_t             out;
-    ngx_connection_t    *c;
-    ngx_apikey_redis_t  *redis;
-
-    c = wev->data;
-    redis = c->data;
-
-    ngx_log_debug0(NGX_LOG_DEBUG_EVENT, wev->log, 0,
-                   "apikey redis write handler");
-
-    if (ngx_apikey_redis_established(redis) != NGX_OK) {
-        return;
-    }
-
-    for ( ;; ) {
-        out = ak_redis_output(redis->session);
-
-        if (out.len == 0) {
-            break;
-        }
-
-        n = c->send(c, (u_char *) out.data, out.len);
-
-        if (n == NGX_ERROR) {
-            ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN,
-                                  ngx_socket_errno, "send() failed");
-            return;
-        }
-
-        if (n <= 0) {
-            break;
-        }
-
-        redis->sent = 1;
-
-        ak_redis_written(redis->session, (size_t) n);
-    }
-
-    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN, 0,
-                              "its events cannot be had");
-    }
-}
-
-
-static void
-ngx_apikey_redis_read_handler(ngx_event_t *rev)
-{
-    ngx_connection_t    *c;
-    ngx_apikey_redis_t  *redis;
-
-    c = rev->data;
-    redis = c->data;
-
-    ngx_log_debug0(NGX_LOG_DEBUG_EVENT, rev->log, 0,
-                   "apikey redis read handler");
-
-    /* the worker exits, or its shutdown took too long */
-
-    if (c->close) {
-        ngx_apikey_redis_close(redis);
-        ak_redis_free(ngx_apikey_redis_detach(redis));
-        return;
-    }
-
-    if (ngx_apikey_redis_established(redis) != NGX_OK) {
-        return;
-    }
-
-    do {
-        if (ngx_apikey_redis_read(redis, c) != NGX_OK) {
-            return;
-        }
-
-    } while (rev->ready);
-
-    if (redis->deadlines.n == 0 && ngx_apikey_redis_exiting()) {
-        ngx_apikey_redis_close(redis);
-        ak_redis_free(ngx_apikey_redis_detach(redis));
-        return;
-    }
-
-    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN, 0,
-                              "its events cannot be had");
-    }
-}
-
-
-static ngx_int_t
-ngx_apikey_redis_read(ngx_apikey_redis_t *redis, ngx_connection_t *c)
-{
-    u_char   buf[NGX_APIKEY_REDIS_READ_SIZE];
-    ak_rc_t  rc;
-    ssize_t  n;
-
-    n = c->recv(c, buf, sizeof(buf));
-
-    if (n == NGX_AGAIN) {
-        return NGX_OK;
-    }
-
-    if (n == NGX_ERROR) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN,
-                              ngx_socket_errno, "recv() failed");
-        return NGX_ERROR;
-    }
-
-    if (n == 0) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_BROKEN, 0,
-                              "the server closed the connection");
-        return NGX_ERROR;
-    }
-
-    rc = ak_redis_read(redis->session, buf, (size_t) n, &redis->diag);
-
-    ngx_apikey_redis_ring_settle(redis);
-
-    if (rc != AK_OK) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_REFUSED, 0,
-                              redis->diag.text);
-        return NGX_ERROR;
-    }
-
-    if (redis->state == NGX_APIKEY_REDIS_CONNECT
-        && ak_redis_ready(redis->session))
-    {
-        ngx_apikey_redis_accepted(redis);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_apikey_redis_timer_handler(ngx_event_t *ev)
-{
-    ngx_apikey_redis_t  *redis;
-
-    redis = ev->data;
-
-    if (redis->state == NGX_APIKEY_REDIS_CONNECT) {
-        ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_LATE, NGX_ETIMEDOUT,
-                              redis->connected ? "no answer to the handshake"
-                                               : "connect() took too long");
-        return;
-    }
-
-    if (ngx_apikey_redis_exiting()) {
-        redis->state = NGX_APIKEY_REDIS_NONE;
-        return;
-    }
-
-    (void) ngx_apikey_redis_connect(redis, redis->down);
-}
-
-
-/*
- * The timer is not moved with every command: it looks at the oldest when it
- * fires.
- */
-
-static void
-ngx_apikey_redis_deadline_handler(ngx_event_t *ev)
-{
-    ngx_msec_int_t            left;
-    ngx_apikey_redis_t       *redis;
-    ngx_apikey_redis_ring_t  *ring;
-
-    redis = ev->data;
-    ring = &redis->deadlines;
-
-    if (ring->n == 0) {
-        return;
-    }
-
-    left = (ngx_msec_int_t) (ring->elts[ring->first] - ngx_current_msec);
-
-    if (left > 0) {
-        ngx_add_timer(ev, (ngx_msec_t) left);
-        return;
-    }
-
-    ngx_apikey_redis_lost(redis, NGX_APIKEY_REDIS_EXPIRED, NGX_ETIMEDOUT,
-                          "no reply in time");
-}
-
-
-static ngx_int_t
-ngx_apikey_redis_ring_reserve(ngx_apikey_redis_t *redis)
-{
-    ngx_uint_t                i, size;
-    ngx_msec_t               *elts;
-    ngx_apikey_redis_ring_t  *ring;
-
-    ring = &redis->deadlines;
-
-    if (ring->n < ring->size) {
-        return NGX_OK;
-    }
-
-    size = (ring->size == 0) ? NGX_APIKEY_REDIS_DEADLINES : ring->size * 2;
-
-    elts = ngx_alloc(size * sizeof(ngx_msec_t), &redis->log);
-    if (elts == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < ring->n; i++) {
-        elts[i] = ring->elts[(ring->first + i) % ring->size];
-    }
-
-    if (ring->elts != NULL) {
-        ngx_free(ring->elts);
-    }
-
-    ring->elts = elts;
-    ring->first = 0;
-    ring->size = size;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_apikey_redis_ring_push(ngx_apikey_redis_t *redis)
-{
-    ngx_msec_t                timeout;
-    ngx_apikey_redis_ring_t  *ring;
-
-    ring = &redis->deadlines;
-    timeout = redis->store->timeout;
-
-    ring->elts[(ring->first + ring->n) % ring->size] = ngx_current_msec
-                                                       + timeout;
-    ring->n++;
-
-    /* a worker that exits waits for those who wait, and for nothing else */
-
-    redis->deadline.cancelable = 0;
-
-    if (!redis->deadline.timer_set) {
-        ngx_add_timer(&redis->deadline, timeout);
-    }
-}
-
-
-/* Drops the times of what has been answered, cancelled or not. */
-
-static void
-ngx_apikey_redis_ring_settle(ngx_apikey_redis_t *redis)
-{
-    ngx_uint_t                waiting;
-    ngx_apikey_redis_ring_t  *ring;
-
-    ring = &redis->deadlines;
-    waiting = ak_redis_waiting(redis->session);
-
-    while (ring->n > waiting) {
-        ring->first = (ring->first + 1) % ring->size;
-        ring->n--;
-    }
-
-    if (ring->n == 0) {
-        redis->deadline.cancelable = 1;
-        redis->peer.connection->idle = 1;
-    }
-}
-
-
-/* One line for an outage, however long. */
-
-static void
-ngx_apikey_redis_tell(ngx_apikey_redis_t *redis)
-{
-    if (redis->down) {
-        return;
-    }
-
-    redis->down = 1;
-
-    ngx_log_error(NGX_LOG_ERR, &redis->log, redis->err,
-                  "apikey: redis is unavailable: %s", redis->reason);
-}
-
-
-static u_char *
-ngx_apikey_redis_log_error(ngx_log_t *log, u_char *buf, size_t len)
-{
-    u_char              *p;
-    ngx_apikey_redis_t  *redis;
-
-    p = buf;
-
-    if (log->action) {
-        p = ngx_snprintf(buf, len, " while %s", log->action);
-        len -= p - buf;
-    }
-
-    redis = log->data;
-
-    if (redis->name != NULL) {
-        p = ngx_snprintf(p, len, ", redis: %V", redis->name);
-    }
-
-    return p;
+    ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                  "apikey: redis answers \"%s\"%s%s", text,
+                  e->advice != NULL ? ": " : "",
+                  e->advice != NULL ? e->advice : "");
 }

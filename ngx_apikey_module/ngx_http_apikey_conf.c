@@ -142,6 +142,12 @@ ngx_http_apikey_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     mcf->store = store;
 
+    for (i = 0; i < n; i++) {
+        mcf->store_hash = mcf->store_hash * 31
+                          + ngx_murmur_hash2(value[i + 1].data,
+                                             value[i + 1].len);
+    }
+
     /* here and not later: what is wrong with it is wrong with this line */
 
     if (store->type == AK_STORE_FILE) {
@@ -398,7 +404,8 @@ ngx_http_apikey_conf_complete(ngx_conf_t *cf,
 
     if (mcf->line_index == NGX_ERROR || mcf->uri_index == NGX_ERROR
         || ngx_http_apikey_render_bodies(cf, mcf) != NGX_OK
-        || ngx_http_apikey_keys_complete(cf, mcf) != NGX_OK)
+        || ngx_http_apikey_keys_complete(cf, mcf) != NGX_OK
+        || ngx_http_apikey_changes_init(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
     }

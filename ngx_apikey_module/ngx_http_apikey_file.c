@@ -166,6 +166,25 @@ ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
 }
 
 
+void
+ngx_http_apikey_file_status(ngx_http_apikey_file_t *file,
+    ngx_http_apikey_file_state_t *state)
+{
+    unsigned     line;
+    ak_fstamp_t  none;
+
+    ngx_memzero(&none, sizeof(ak_fstamp_t));
+
+    state->entries = ak_fstore_count(file->store);
+    state->lost = ak_fstore_lost(file->store, &line);
+    state->damaged = file->damaged;
+    state->trouble = file->missing
+                     ? "it cannot be looked at"
+                     : ak_fstamp_same(&file->refused, &none)
+                     ? NULL : "it cannot be read";
+}
+
+
 static void
 ngx_http_apikey_file_check(ngx_event_t *ev)
 {

@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_apikey_counts.h"
 #include "ngx_http_apikey_module.h"
 #include "ngx_http_apikey_usage.h"
 
@@ -360,6 +361,7 @@ ngx_http_apikey_report(ngx_http_apikey_ctx_t *ctx)
 {
     if (!ctx->reported) {
         ctx->reported = 1;
+        ngx_http_apikey_count_verdict(ctx);
         (void) ak_stack_run(ctx->stack, &ctx->txn, AK_REPORT);
     }
 }

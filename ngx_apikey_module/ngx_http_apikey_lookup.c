@@ -4,7 +4,9 @@
  */
 
 
+#include "ak_redis_error.h"
 #include "ak_tokens.h"
+#include "ngx_http_apikey_counts.h"
 #include "ngx_http_apikey_module.h"
 #include "ngx_http_apikey_zone.h"
 
@@ -15,9 +17,9 @@
  * flight looks at the zone until the answer is there.
  */
 
-#define NGX_HTTP_APIKEY_KEY_MAX     480        /* bytes, with its letter */
 #define NGX_HTTP_APIKEY_FIELDS_MAX  64
 #define NGX_HTTP_APIKEY_MARK_MAX    64         /* bytes that are kept of one */
+#define NGX_HTTP_APIKEY_END_MAX     1000000000 /* milliseconds, 11 days */
 #define NGX_HTTP_APIKEY_POLL        2          /* milliseconds */
 
 
@@ -25,10 +27,25 @@ struct ngx_http_apikey_flight_s {
     ngx_str_node_t                sn;
     ngx_queue_t                   waiters;     /* of ctx */
     ngx_event_t                   timer;
+    ngx_msec_t                    deadline;
+    uint64_t                      guard;       /* of the zone */
     ngx_http_apikey_main_conf_t  *mcf;
     const ak_limit_t             *limit;       /* of who asked first */
+    unsigned                      asked:1;
+    unsigned                      outdated:1;  /* it is in no tree any more */
     u_char                        key[1];
 };
+
+
+/* Somebody who wants to know until when a key is in the store. */
+
+typedef struct {
+    ngx_http_apikey_main_conf_t  *mcf;
+    uint32_t                      hash;
+    ngx_msec_t                    asked;
+    size_t                        len;
+    u_char                        key[1];
+} ngx_http_apikey_end_t;
 
 
 /* Whether it says that something is revoked, and is a text. */
@@ -44,6 +61,8 @@ ngx_http_apikey_is_mark(ngx_str_t *key)
 static ngx_int_t ngx_http_apikey_lookup_redis(
     ngx_http_apikey_main_conf_t *mcf, ngx_http_apikey_ctx_t *ctx,
     ngx_str_t *key);
+static void ngx_http_apikey_lookup_ahead(ngx_http_apikey_main_conf_t *mcf,
+    ngx_str_t *key, uint32_t hash, uint64_t guard);
 static void ngx_http_apikey_lookup_rate(ngx_http_apikey_main_conf_t *mcf,
     ngx_http_apikey_ctx_t *ctx, ngx_str_t *key);
 static void ngx_http_apikey_lookup_kept(ngx_http_apikey_main_conf_t *mcf,
@@ -55,9 +74,18 @@ static ngx_int_t ngx_http_apikey_lookup_key(const ak_need_t *need,
 static void ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
     ak_source_e source, u_char *value, size_t len);
 static ngx_http_apikey_flight_t *ngx_http_apikey_flight_create(
-    ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key, uint32_t hash);
+    ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key, uint32_t hash,
+    uint64_t guard);
+static ngx_http_apikey_flight_t *ngx_http_apikey_flight_find(
+    ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key, uint32_t hash,
+    uint64_t guard);
 static ngx_int_t ngx_http_apikey_flight_query(
     ngx_http_apikey_flight_t *flight);
+static ak_rc_t ngx_http_apikey_lookup_name(const ak_store_conf_t *store,
+    ngx_str_t *key, u_char *buf, ak_str_t *name);
+static void ngx_http_apikey_lookup_end(ngx_http_apikey_main_conf_t *mcf,
+    ngx_str_t *key, uint32_t hash);
+static void ngx_http_apikey_lookup_ended(void *data, const ak_reply_t *reply);
 static void ngx_http_apikey_flight_poll(ngx_event_t *ev);
 static ngx_uint_t ngx_http_apikey_flight_refused(
     ngx_http_apikey_flight_t *flight);
@@ -78,6 +106,8 @@ ngx_http_apikey_lookup_init(ngx_cycle_t *cycle,
 {
     ngx_rbtree_init(&mcf->flights, &mcf->sentinel,
                     ngx_str_rbtree_insert_value);
+
+    ngx_http_apikey_counts_open(mcf);
 
     mcf->value = ngx_palloc(cycle->pool, AK_VALUE_MAX);
 
@@ -167,30 +197,33 @@ static ngx_int_t
 ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
     ngx_http_apikey_ctx_t *ctx, ngx_str_t *key)
 {
-    size_t                     len;
-    ak_rc_t                    rc;
     uint32_t                   hash;
+    ngx_http_apikey_said_t     said;
     ngx_http_apikey_zone_e     found;
     ngx_http_apikey_flight_t  *flight;
 
     hash = ngx_murmur_hash2(key->data, key->len);
 
-    flight = (mcf->flights.root == &mcf->sentinel)
-             ? NULL
-             : (ngx_http_apikey_flight_t *)
-                   ngx_str_rbtree_lookup(&mcf->flights, key, hash);
+    said.value = mcf->value;
+
+    found = ngx_http_apikey_zone_lookup(mcf->zone, key, hash,
+                                        ngx_http_apikey_is_mark(key),
+                                        mcf->store->timeout, &said);
+
+    if (found == NGX_HTTP_APIKEY_ZONE_FRESH) {
+        ngx_http_apikey_answer(ctx, said.rc, AK_SOURCE_HIT, mcf->value,
+                               said.len);
+
+        if (said.ahead) {
+            ngx_http_apikey_lookup_ahead(mcf, key, hash, said.guard);
+        }
+
+        return NGX_OK;
+    }
+
+    flight = ngx_http_apikey_flight_find(mcf, key, hash, said.guard);
 
     if (flight == NULL) {
-
-        found = ngx_http_apikey_zone_lookup(mcf->zone, key, hash,
-                                            ngx_http_apikey_is_mark(key),
-                                            mcf->store->timeout, &rc,
-                                            mcf->value, &len);
-
-        if (found == NGX_HTTP_APIKEY_ZONE_FRESH) {
-            ngx_http_apikey_answer(ctx, rc, AK_SOURCE_HIT, mcf->value, len);
-            return NGX_OK;
-        }
 
         if (found == NGX_HTTP_APIKEY_ZONE_MISS
             && ngx_http_apikey_limit_lookup(ctx, key, hash) != NGX_OK)
@@ -200,7 +233,7 @@ ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
             return NGX_OK;
         }
 
-        flight = ngx_http_apikey_flight_create(mcf, key, hash);
+        flight = ngx_http_apikey_flight_create(mcf, key, hash, said.guard);
 
         if (flight == NULL) {
             ngx_http_apikey_answer(ctx, AK_UNAVAILABLE, AK_SOURCE_NONE,
@@ -229,6 +262,32 @@ ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
     ctx->queued = 1;
 
     return NGX_AGAIN;
+}
+
+
+/* A flight that nobody waits for: what is in use is there when it ages. */
+
+static void
+ngx_http_apikey_lookup_ahead(ngx_http_apikey_main_conf_t *mcf,
+    ngx_str_t *key, uint32_t hash, uint64_t guard)
+{
+    ngx_http_apikey_flight_t  *flight;
+
+    if (ngx_str_rbtree_lookup(&mcf->flights, key, hash) != NULL) {
+        return;
+    }
+
+    flight = ngx_http_apikey_flight_create(mcf, key, hash, guard);
+
+    if (flight == NULL) {
+        ngx_http_apikey_zone_release(mcf->zone, key, hash);
+        return;
+    }
+
+    if (ngx_http_apikey_flight_query(flight) != NGX_OK) {
+        ngx_http_apikey_flight_done(flight, AK_UNAVAILABLE, AK_SOURCE_NONE,
+                                    0);
+    }
 }
 
 
@@ -268,7 +327,9 @@ ngx_http_apikey_lookup_kept(ngx_http_apikey_main_conf_t *mcf,
     hash = ngx_murmur_hash2(key->data, key->len);
 
     if (need->type == AK_NEED_KEEP) {
-        ngx_http_apikey_zone_store(mcf->zone, key, hash, AK_OK, need->value);
+        ngx_http_apikey_zone_store(mcf->zone, key, hash, AK_OK, need->value,
+                                   ngx_http_apikey_zone_guard(mcf->zone,
+                                                              hash));
         ngx_http_apikey_answer(ctx, AK_NOT_FOUND, AK_SOURCE_NONE, NULL, 0);
         return;
     }
@@ -381,6 +442,8 @@ ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
 
     ngx_memzero(&answer, sizeof(ak_answer_t));
 
+    ngx_http_apikey_count_lookup(ctx, source);
+
     answer.rc = rc;
     answer.source = source;
 
@@ -402,7 +465,7 @@ ngx_http_apikey_answer(ngx_http_apikey_ctx_t *ctx, ak_rc_t rc,
 
 static ngx_http_apikey_flight_t *
 ngx_http_apikey_flight_create(ngx_http_apikey_main_conf_t *mcf,
-    ngx_str_t *key, uint32_t hash)
+    ngx_str_t *key, uint32_t hash, uint64_t guard)
 {
     ngx_http_apikey_flight_t  *flight;
 
@@ -419,6 +482,8 @@ ngx_http_apikey_flight_create(ngx_http_apikey_main_conf_t *mcf,
     flight->sn.str.data = flight->key;
 
     flight->mcf = mcf;
+    flight->guard = guard;
+    flight->deadline = ngx_current_msec + mcf->store->timeout;
     flight->timer.handler = ngx_http_apikey_flight_poll;
     flight->timer.data = flight;
     flight->timer.log = ngx_cycle->log;
@@ -430,93 +495,217 @@ ngx_http_apikey_flight_create(ngx_http_apikey_main_conf_t *mcf,
 }
 
 
+/*
+ * One to join.  What was asked before the key changed may bring what was true
+ * before it: that is for those who wait for it already, and for nobody else.
+ */
+
+static ngx_http_apikey_flight_t *
+ngx_http_apikey_flight_find(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
+    uint32_t hash, uint64_t guard)
+{
+    ngx_http_apikey_flight_t  *flight;
+
+    if (mcf->flights.root == &mcf->sentinel) {
+        return NULL;
+    }
+
+    flight = (ngx_http_apikey_flight_t *)
+                 ngx_str_rbtree_lookup(&mcf->flights, key, hash);
+
+    if (flight == NULL || !flight->asked || flight->guard == guard) {
+        return flight;
+    }
+
+    ngx_rbtree_delete(&mcf->flights, &flight->sn.node);
+    flight->outdated = 1;
+
+    return NULL;
+}
+
+
 static ngx_int_t
 ngx_http_apikey_flight_query(ngx_http_apikey_flight_t *flight)
 {
-    u_char            buf[AK_STORE_KEY_MAX], *colon;
-    ak_rc_t           rc;
-    ak_str_t          argv[2], name, provider;
-    ak_store_conf_t  *store;
+    u_char          buf[AK_STORE_KEY_MAX];
+    ak_str_t        argv[2];
+    ngx_msec_int_t  left;
 
-    store = flight->mcf->store;
+    /* who waited for another worker has waited */
 
-    name = ak_str(flight->key + 1, flight->sn.str.len - 1);
+    left = (ngx_msec_int_t) (flight->deadline - ngx_current_msec);
 
-    argv[0] = ak_literal("HGETALL");
-
-    switch (flight->key[0]) {
-
-    case NGX_HTTP_APIKEY_RECORD:
-        rc = ak_store_record_key(store, name, buf, &argv[1]);
-        break;
-
-    case NGX_HTTP_APIKEY_MARK:
-        argv[0] = ak_literal("GET");
-        rc = ak_store_mark_key(store, name, buf, &argv[1]);
-        break;
-
-    case NGX_HTTP_APIKEY_FOREIGN:
-        argv[0] = ak_literal("GET");
-        argv[1] = name;
-        rc = AK_OK;
-        break;
-
-    default: /* NGX_HTTP_APIKEY_TOKENS */
-
-        /* a provider's name has no colon, an owner's may */
-
-        colon = flight->key + flight->sn.str.len - 1;
-
-        while (*colon != ':') {
-            colon--;
-        }
-
-        name.len = colon - name.data;
-        provider = ak_str(colon + 1, flight->key + flight->sn.str.len
-                                     - (colon + 1));
-
-        rc = ak_store_tokens_key(store, name, provider, buf, &argv[1]);
-        break;
-    }
-
-    if (rc != AK_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_apikey_redis_query(flight->mcf->redis, argv, 2,
-                               ngx_http_apikey_flight_reply, flight)
-        == NULL)
+    if (left <= 0
+        || ngx_http_apikey_lookup_name(flight->mcf->store, &flight->sn.str,
+                                       buf, &argv[1])
+           != AK_OK)
     {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    argv[0] = ngx_http_apikey_is_mark(&flight->sn.str)
+              ? ak_literal("GET") : ak_literal("HGETALL");
+
+    flight->asked = 1;
+
+    return ngx_apikey_redis_query(flight->mcf->redis, argv, 2,
+                                  (ngx_msec_t) left, 0,
+                                  ngx_http_apikey_flight_reply, flight);
+}
+
+
+/* What a key of the zone is called in the store. */
+
+static ak_rc_t
+ngx_http_apikey_lookup_name(const ak_store_conf_t *store, ngx_str_t *key,
+    u_char *buf, ak_str_t *name)
+{
+    u_char    *colon;
+    ak_str_t   rest, provider;
+
+    rest = ak_str(key->data + 1, key->len - 1);
+
+    switch (key->data[0]) {
+
+    case NGX_HTTP_APIKEY_RECORD:
+        return ak_store_record_key(store, rest, buf, name);
+
+    case NGX_HTTP_APIKEY_MARK:
+        return ak_store_mark_key(store, rest, buf, name);
+
+    case NGX_HTTP_APIKEY_FOREIGN:
+        *name = rest;
+        return AK_OK;
+
+    default: /* NGX_HTTP_APIKEY_TOKENS */
+        break;
+    }
+
+    /* a provider's name has no colon, an owner's may */
+
+    colon = key->data + key->len - 1;
+
+    while (*colon != ':') {
+        colon--;
+    }
+
+    rest.len = colon - rest.data;
+    provider = ak_str(colon + 1, key->data + key->len - (colon + 1));
+
+    return ak_store_tokens_key(store, rest, provider, buf, name);
+}
+
+
+/*
+ * How long the store will keep what it has just said: it tells nobody when the
+ * time has come, only when it has noticed.  Nobody waits for the answer.
+ */
+
+static void
+ngx_http_apikey_lookup_end(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
+    uint32_t hash)
+{
+    u_char                 buf[AK_STORE_KEY_MAX];
+    ak_str_t               argv[2];
+    ngx_http_apikey_end_t  *end;
+
+    if (mcf->endless
+        || ngx_http_apikey_lookup_name(mcf->store, key, buf, &argv[1])
+           != AK_OK)
+    {
+        return;
+    }
+
+    end = ngx_alloc(sizeof(ngx_http_apikey_end_t) + key->len, ngx_cycle->log);
+    if (end == NULL) {
+        return;
+    }
+
+    end->mcf = mcf;
+    end->hash = hash;
+    end->asked = ngx_current_msec;
+    end->len = key->len;
+    ngx_memcpy(end->key, key->data, key->len);
+
+    argv[0] = ak_literal("PTTL");
+
+    if (ngx_apikey_redis_query(mcf->redis, argv, 2, mcf->store->timeout,
+                               NGX_APIKEY_REDIS_QUIET,
+                               ngx_http_apikey_lookup_ended, end)
+        != NGX_OK)
+    {
+        ngx_free(end);
+    }
+}
+
+
+/* A user who may not ask does without: then it is known when Redis says so. */
+
+static void
+ngx_http_apikey_lookup_ended(void *data, const ak_reply_t *reply)
+{
+    ngx_http_apikey_end_t *end = data;
+
+    ngx_str_t  key;
+
+    if (reply != NULL && reply->type == AK_REPLY_INTEGER
+        && reply->integer >= 0 && reply->integer < NGX_HTTP_APIKEY_END_MAX)
+    {
+        key.len = end->len;
+        key.data = end->key;
+
+        ngx_http_apikey_zone_ends(end->mcf->zone, &key, end->hash,
+                                  end->asked + (ngx_msec_t) reply->integer);
+    }
+
+    if (ak_redis_error(reply) == AK_REDIS_ERROR_NOPERM) {
+        end->mcf->endless = 1;
+    }
+
+    ngx_free(end);
 }
 
 
 static void
 ngx_http_apikey_flight_poll(ngx_event_t *ev)
 {
-    size_t                     len;
-    ak_rc_t                    rc;
+    ngx_http_apikey_said_t     said;
     ngx_http_apikey_zone_e     found;
     ngx_http_apikey_flight_t  *flight;
 
     flight = ev->data;
 
+    said.value = flight->mcf->value;
+
     found = ngx_http_apikey_zone_lookup(flight->mcf->zone, &flight->sn.str,
                                         flight->sn.node.key,
                                         ngx_http_apikey_is_mark(
                                                             &flight->sn.str),
-                                        flight->mcf->store->timeout, &rc,
-                                        flight->mcf->value, &len);
+                                        flight->mcf->store->timeout, &said);
+    flight->guard = said.guard;
+
     switch (found) {
 
     case NGX_HTTP_APIKEY_ZONE_FRESH:
-        ngx_http_apikey_flight_done(flight, rc, AK_SOURCE_HIT, len);
+
+        /* it is not asked for ahead of time: it was said just now */
+
+        if (said.ahead) {
+            ngx_http_apikey_zone_release(flight->mcf->zone, &flight->sn.str,
+                                         flight->sn.node.key);
+        }
+
+        ngx_http_apikey_flight_done(flight, said.rc, AK_SOURCE_HIT, said.len);
         return;
 
     case NGX_HTTP_APIKEY_ZONE_BUSY:
+
+        if ((ngx_msec_int_t) (flight->deadline - ngx_current_msec) <= 0) {
+            ngx_http_apikey_flight_done(flight, AK_UNAVAILABLE,
+                                        AK_SOURCE_NONE, 0);
+            return;
+        }
+
         ngx_add_timer(&flight->timer, NGX_HTTP_APIKEY_POLL);
         return;
 
@@ -615,8 +804,9 @@ ngx_http_apikey_flight_pack(ngx_http_apikey_flight_t *flight,
         return rc;
 
     case AK_UNAVAILABLE:
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "apikey: redis refused to read \"%V\"", &name);
+
+        /* the client of Redis tells of it, and once */
+
         return rc;
 
     default:
@@ -717,22 +907,28 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
     key = &flight->sn.str;
     hash = flight->sn.node.key;
 
-    ngx_rbtree_delete(&mcf->flights, &flight->sn.node);
+    if (!flight->outdated) {
+        ngx_rbtree_delete(&mcf->flights, &flight->sn.node);
+    }
 
     if (flight->timer.timer_set) {
         ngx_del_timer(&flight->timer);
     }
 
     if (rc == AK_UNAVAILABLE) {
-        ngx_http_apikey_zone_release(mcf->zone, key, hash);
+
+        if (!flight->outdated) {
+            ngx_http_apikey_zone_release(mcf->zone, key, hash);
+        }
 
         if (ngx_http_apikey_zone_stale(mcf->zone, key, hash, &said,
                                        mcf->value, &len)
             == NGX_OK
-            && (said == AK_OK || ngx_http_apikey_is_mark(key)))
+            && (said == AK_OK || key->data[0] != NGX_HTTP_APIKEY_RECORD))
         {
             /* that there is no such key may have changed; that nobody had
-               revoked a token is as good as a record of before */
+               revoked a token, or that an owner has no upstream keys of his
+               own, is as good as a record of before */
 
             rc = said;
             source = AK_SOURCE_STALE;
@@ -746,9 +942,16 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
             ngx_http_apikey_limit_absent(mcf, flight->limit);
         }
 
-        ngx_http_apikey_zone_store(mcf->zone, key, hash, rc,
-                                   ak_str(mcf->value,
-                                          rc == AK_OK ? len : 0));
+        if (!flight->outdated) {
+            ngx_http_apikey_zone_store(mcf->zone, key, hash, rc,
+                                       ak_str(mcf->value,
+                                              rc == AK_OK ? len : 0),
+                                       flight->guard);
+
+            if (rc == AK_OK && !ngx_http_apikey_is_mark(key)) {
+                ngx_http_apikey_lookup_end(mcf, key, hash);
+            }
+        }
     }
 
     ngx_queue_init(&waiters);

@@ -90,6 +90,13 @@ static ngx_command_t  ngx_http_apikey_commands[] = {
       0,
       NULL },
 
+    { ngx_string("apikey_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_apikey_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -140,6 +147,10 @@ ngx_http_apikey_init(ngx_conf_t *cf)
     ngx_http_apikey_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
+
+    if (ngx_http_apikey_changes_resolve(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (!mcf->used) {
         return NGX_OK;         /* requests are none of our business */

@@ -31,6 +31,7 @@ typedef struct ngx_http_apikey_zone_s    ngx_http_apikey_zone_t;
 typedef struct ngx_http_apikey_flight_s  ngx_http_apikey_flight_t;
 typedef struct ngx_http_apikey_file_s    ngx_http_apikey_file_t;
 typedef struct ngx_http_apikey_usage_s   ngx_http_apikey_usage_t;
+typedef struct ngx_http_apikey_counts_s  ngx_http_apikey_counts_t;
 
 
 /* Where a directive stands, for complaints that come later. */
@@ -57,15 +58,18 @@ typedef struct {
     ak_keyring_t                 *keyring;
     ak_digest_t                  *digest;
     ak_store_conf_t              *store;
+    uint32_t                      store_hash;  /* of its words */
     ngx_apikey_redis_t           *redis;
     ngx_http_apikey_file_t       *file;
     ngx_shm_zone_t               *shm_zone;
     ngx_http_apikey_zone_t       *zone;
+    ngx_http_apikey_counts_t     *counts;      /* a worker's own */
 
     ak_site_t                     site;
     ngx_array_t                   stacks;      /* by name; the first is
                                                   that of "apikey on" */
     ngx_array_t                   sources;     /* of keys of tokens */
+    ngx_array_t                   foreign;     /* prefixes, ak_str_t */
     ak_strip_t                   *strip;       /* what must not pass */
     ngx_uint_t                    used;        /* by some location */
     ngx_uint_t                    born;        /* another one at each load */
@@ -81,6 +85,7 @@ typedef struct {
     ngx_rbtree_t                  flights;
     ngx_rbtree_node_t             sentinel;
     u_char                       *value;       /* AK_VALUE_MAX bytes */
+    ngx_uint_t                    endless;     /* it may not ask for ends */
 
     ngx_http_apikey_usage_t      *usage;
     ngx_uint_t                    uncounted;   /* there is none to be */
@@ -330,6 +335,34 @@ ak_rc_t ngx_http_apikey_file_lookup(ngx_http_apikey_file_t *file,
     const ak_need_t *need, ak_str_t *value);
 
 
+/* How the worker that asks stands with its file. */
+
+typedef struct {
+    size_t                        entries;
+    ngx_uint_t                    damaged;     /* lines, at the last reading */
+    size_t                        lost;        /* revocations */
+    const char                   *trouble;     /* why changes are not seen, or
+                                                  NULL */
+} ngx_http_apikey_file_state_t;
+
+void ngx_http_apikey_file_status(ngx_http_apikey_file_t *file,
+    ngx_http_apikey_file_state_t *state);
+
+
+/* ngx_http_apikey_changes.c */
+
+/* For ak_site_t, whose data is a ngx_conf_t. */
+
+void ngx_http_apikey_foreign(void *data, ak_str_t prefix);
+
+/* When all has been read: where Redis is, and what is watched there. */
+
+ngx_int_t ngx_http_apikey_changes_resolve(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+ngx_int_t ngx_http_apikey_changes_init(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+
 /* ngx_http_apikey_keys.c */
 
 /* For ak_site_t. */
@@ -350,6 +383,11 @@ void ngx_http_apikey_keys_stop(ngx_http_apikey_main_conf_t *mcf);
 /* AK_NEED_KEYS, as ngx_http_apikey_lookup() does. */
 
 ngx_int_t ngx_http_apikey_keys_newer(ngx_http_apikey_ctx_t *ctx);
+
+
+/* ngx_http_apikey_status.c */
+
+char *ngx_http_apikey_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
 /* ngx_http_apikey_variables.c */

@@ -56,6 +56,7 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     mcf->site.mem.data = cf->pool;
     mcf->site.open_log = ngx_http_apikey_open_log;
     mcf->site.hold_keys = ngx_http_apikey_hold_keys;
+    mcf->site.foreign = ngx_http_apikey_foreign;
     mcf->site.warn = ngx_http_apikey_warn;
     mcf->site.data = cf;
 
@@ -66,6 +67,8 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
                           sizeof(ngx_http_apikey_named_t))
            != NGX_OK
         || ngx_array_init(&mcf->sources, cf->pool, 4, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&mcf->foreign, cf->pool, 4, sizeof(ak_str_t))
            != NGX_OK)
     {
         return NGX_ERROR;

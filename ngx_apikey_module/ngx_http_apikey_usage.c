@@ -509,8 +509,10 @@ static ngx_int_t
 ngx_http_apikey_usage_query(ngx_http_apikey_usage_t *usage,
     const ak_str_t *argv, ak_redis_handler_pt handler, void *data)
 {
-    if (ngx_apikey_redis_query(usage->mcf->redis, argv, 4, handler, data)
-        == NULL)
+    if (ngx_apikey_redis_query(usage->mcf->redis, argv, 4,
+                               usage->mcf->store->timeout,
+                               NGX_APIKEY_REDIS_ONCE, handler, data)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }

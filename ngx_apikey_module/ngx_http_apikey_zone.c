@@ -12,6 +12,8 @@ typedef struct {
     ngx_queue_t                   queue;
     ngx_msec_t                    said;        /* when the store said it */
     ngx_msec_t                    busy;        /* a worker asks until then */
+    ngx_msec_t                    ends;        /* in the store; 0: never */
+    uint32_t                      epoch;       /* in which it was said */
     uint16_t                      key_len;
     uint16_t                      value_len;
     int8_t                        rc:4;        /* ak_rc_t; AK_AGAIN: none */
@@ -23,6 +25,10 @@ typedef struct {
 /* How many entries may go to make room for one. */
 
 #define NGX_HTTP_APIKEY_EVICT_MAX  64
+
+/* The last part of a life in which what is used is asked for anew. */
+
+#define NGX_HTTP_APIKEY_AHEAD      4
 
 /* And for a document, which is of many pages, and rare. */
 
@@ -57,16 +63,29 @@ static ngx_http_apikey_entry_t *ngx_http_apikey_zone_room(
     ngx_http_apikey_zone_t *zone, size_t size, ngx_uint_t *shift);
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_add(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash, size_t len);
+static void ngx_http_apikey_zone_evict(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e);
 static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e);
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_take(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash,
     const ak_rate_t *rate, ak_allowance_t *allowance);
+static void ngx_http_apikey_zone_forget(ngx_http_apikey_zone_t *zone);
+static void ngx_http_apikey_zone_forget_queue(ngx_http_apikey_zone_t *zone,
+    ngx_queue_t *queue);
 static ngx_uint_t ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e, ngx_uint_t brief);
+static ngx_uint_t ngx_http_apikey_entry_ended(ngx_http_apikey_entry_t *e);
+static ngx_msec_t ngx_http_apikey_entry_ttl(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e, ngx_uint_t brief);
 static ngx_msec_t ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e);
-static void *ngx_http_apikey_zone_alloc(ngx_http_apikey_zone_t *zone,
-    size_t size);
+static uint64_t ngx_http_apikey_zone_guard_locked(
+    ngx_http_apikey_zone_t *zone, uint32_t hash);
+static ngx_http_apikey_cover_t *ngx_http_apikey_zone_cover_slot(
+    ngx_http_apikey_zone_t *zone);
+static ngx_msec_t ngx_http_apikey_zone_covered_until(
+    ngx_http_apikey_zone_t *zone);
+static ngx_uint_t ngx_http_apikey_zone_trusted(ngx_http_apikey_zone_t *zone);
 static ngx_uint_t ngx_http_apikey_zone_past(ngx_msec_t since,
     ngx_msec_t interval);
 static u_char *ngx_http_apikey_zone_make_room(ngx_http_apikey_zone_t *zone,
@@ -85,6 +104,11 @@ ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     if (ozone) {
         zone->sh = ozone->sh;
         zone->shpool = ozone->shpool;
+
+        if (zone->sh->store != zone->store) {
+            ngx_http_apikey_zone_forget(zone);
+        }
+
         return NGX_OK;
     }
 
@@ -108,14 +132,67 @@ ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     ngx_queue_init(&zone->sh->queue);
     ngx_queue_init(&zone->sh->shared);
+    ngx_queue_init(&zone->sh->counts);
 
+    zone->sh->until = 0;
+    zone->sh->epoch = 0;
+    zone->sh->store = zone->store;
+    ngx_memzero(zone->sh->guards, sizeof(zone->sh->guards));
+    ngx_memzero(zone->sh->covers, sizeof(zone->sh->covers));
     zone->sh->usage = NULL;
+    ngx_memzero(zone->sh->entries, sizeof(zone->sh->entries));
+    ngx_memzero(zone->sh->evicted, sizeof(zone->sh->evicted));
 
     /* a full zone is no error: entries are evicted */
 
     zone->shpool->log_nomem = 0;
 
     return ngx_http_apikey_zone_init_slots(zone);
+}
+
+
+/* What another store said is not true of this one. */
+
+static void
+ngx_http_apikey_zone_forget(ngx_http_apikey_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    zone->sh->store = zone->store;
+    zone->sh->epoch++;
+
+    ngx_http_apikey_zone_forget_queue(zone, &zone->sh->queue);
+    ngx_http_apikey_zone_forget_queue(zone, &zone->sh->guesses);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+static void
+ngx_http_apikey_zone_forget_queue(ngx_http_apikey_zone_t *zone,
+    ngx_queue_t *queue)
+{
+    ngx_queue_t              *q, *next;
+    ngx_http_apikey_entry_t  *e;
+
+    for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
+
+        next = ngx_queue_next(q);
+        e = ngx_queue_data(q, ngx_http_apikey_entry_t, queue);
+
+        switch (e->data[0]) {
+
+        case NGX_HTTP_APIKEY_RECORD:
+        case NGX_HTTP_APIKEY_TOKENS:
+        case NGX_HTTP_APIKEY_MARK:
+        case NGX_HTTP_APIKEY_FOREIGN:
+            ngx_http_apikey_zone_delete(zone, e);
+            break;
+
+        default:
+            break;
+        }
+    }
 }
 
 
@@ -189,8 +266,8 @@ ngx_http_apikey_zone_slot(ngx_http_apikey_zone_t *zone, size_t len)
     }
 
     if (ngx_queue_empty(&sh->spare)) {
-        ngx_http_apikey_zone_delete(zone,
-                                    ngx_queue_data(
+        ngx_http_apikey_zone_evict(zone,
+                                   ngx_queue_data(
                                                ngx_queue_last(&sh->guesses),
                                                ngx_http_apikey_entry_t,
                                                queue));
@@ -348,7 +425,7 @@ ngx_http_apikey_zone_room(ngx_http_apikey_zone_t *zone, size_t size,
         }
 
         *shift = e->room;
-        ngx_http_apikey_zone_delete(zone, e);
+        ngx_http_apikey_zone_evict(zone, e);
 
         return ngx_slab_alloc_locked(zone->shpool,
                                      ngx_max(size, (size_t) 1 << *shift));
@@ -359,7 +436,7 @@ ngx_http_apikey_zone_room(ngx_http_apikey_zone_t *zone, size_t size,
     {
         q = ngx_queue_last(&zone->sh->queue);
 
-        ngx_http_apikey_zone_delete(zone,
+        ngx_http_apikey_zone_evict(zone,
                           ngx_queue_data(q, ngx_http_apikey_entry_t, queue));
 
         p = ngx_slab_alloc_locked(zone->shpool, size);
@@ -397,10 +474,14 @@ ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     e->node.key = hash;
     e->said = 0;
     e->busy = 0;
+    e->ends = 0;
+    e->epoch = 0;
     e->key_len = (uint16_t) key->len;
     e->value_len = (uint16_t) len;
     e->rc = AK_AGAIN;
     ngx_memcpy(e->data, key->data, key->len);
+
+    zone->sh->entries[ngx_http_apikey_zone_in_slot(zone, e)]++;
 
     ngx_rbtree_insert(&zone->sh->rbtree, &e->node);
     ngx_queue_insert_head(ngx_http_apikey_zone_in_slot(zone, e)
@@ -412,9 +493,21 @@ ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
 
 static void
+ngx_http_apikey_zone_evict(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e)
+{
+    zone->sh->evicted[ngx_http_apikey_zone_in_slot(zone, e)]++;
+
+    ngx_http_apikey_zone_delete(zone, e);
+}
+
+
+static void
 ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e)
 {
+    zone->sh->entries[ngx_http_apikey_zone_in_slot(zone, e)]--;
+
     ngx_queue_remove(&e->queue);
     ngx_rbtree_delete(&zone->sh->rbtree, &e->node);
 
@@ -427,19 +520,49 @@ ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
 }
 
 
+/* Nor is fresh what may have changed without anybody being told. */
+
 static ngx_uint_t
 ngx_http_apikey_entry_fresh(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e, ngx_uint_t brief)
 {
-    ngx_msec_t  ttl;
-
     if (e->rc == AK_AGAIN) {
         return 0;
     }
 
-    ttl = (e->rc == AK_OK && !brief) ? zone->ttl : zone->negative_ttl;
+    if (e->epoch != zone->sh->epoch || !ngx_http_apikey_zone_trusted(zone)
+        || ngx_http_apikey_entry_ended(e))
+    {
+        return 0;
+    }
 
-    return ngx_http_apikey_entry_age(e) < ttl;
+    return ngx_http_apikey_entry_age(e)
+           < ngx_http_apikey_entry_ttl(zone, e, brief);
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_zone_trusted(ngx_http_apikey_zone_t *zone)
+{
+    return !zone->covered
+           || (ngx_msec_int_t) (zone->sh->until - ngx_current_msec) > 0;
+}
+
+
+/* The store does not say so: it notices some time later. */
+
+static ngx_uint_t
+ngx_http_apikey_entry_ended(ngx_http_apikey_entry_t *e)
+{
+    return e->ends != 0 && (ngx_msec_int_t) (e->ends - ngx_current_msec) <= 0;
+}
+
+
+static ngx_msec_t
+ngx_http_apikey_entry_ttl(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e, ngx_uint_t brief)
+{
+    return (e->rc == AK_OK && !brief) ? zone->ttl : zone->negative_ttl;
 }
 
 
@@ -458,13 +581,19 @@ ngx_http_apikey_entry_age(ngx_http_apikey_entry_t *e)
 
 ngx_http_apikey_zone_e
 ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, ngx_uint_t brief, ngx_msec_t wait, ak_rc_t *rc,
-    u_char *value, size_t *len)
+    uint32_t hash, ngx_uint_t brief, ngx_msec_t wait,
+    ngx_http_apikey_said_t *said)
 {
+    ngx_uint_t                asking;
+    ngx_msec_t                ttl;
     ngx_http_apikey_zone_e    found;
     ngx_http_apikey_entry_t  *e;
 
+    said->ahead = 0;
+
     ngx_shmtx_lock(&zone->shpool->mutex);
+
+    said->guard = ngx_http_apikey_zone_guard_locked(zone, hash);
 
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
@@ -472,17 +601,31 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
         ngx_http_apikey_zone_touch(zone, e);
     }
 
+    /* what is not trusted is not waited for: each worker asks for itself */
+
+    asking = (e != NULL && e->busy != 0
+              && (ngx_msec_int_t) (e->busy - ngx_current_msec) > 0
+              && ngx_http_apikey_zone_trusted(zone));
+
     if (e != NULL && ngx_http_apikey_entry_fresh(zone, e, brief)) {
 
-        *rc = e->rc;
-        *len = e->value_len;
-        ngx_memcpy(value, e->data + e->key_len, e->value_len);
+        said->rc = e->rc;
+        said->len = e->value_len;
+        ngx_memcpy(said->value, e->data + e->key_len, e->value_len);
 
         found = NGX_HTTP_APIKEY_ZONE_FRESH;
 
-    } else if (e != NULL && e->busy != 0
-               && (ngx_msec_int_t) (e->busy - ngx_current_msec) > 0)
-    {
+        ttl = ngx_http_apikey_entry_ttl(zone, e, brief);
+
+        if (e->rc == AK_OK && !asking
+            && ngx_http_apikey_entry_age(e)
+               >= ttl - ttl / NGX_HTTP_APIKEY_AHEAD)
+        {
+            e->busy = ngx_current_msec + wait;
+            said->ahead = 1;
+        }
+
+    } else if (asking) {
         found = NGX_HTTP_APIKEY_ZONE_BUSY;
 
     } else {
@@ -504,6 +647,169 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 }
 
 
+/* Keys share counters: a change of one costs others a look-up at most. */
+
+static uint64_t
+ngx_http_apikey_zone_guard_locked(ngx_http_apikey_zone_t *zone, uint32_t hash)
+{
+    return (uint64_t) zone->sh->epoch << 32
+           | zone->sh->guards[hash % NGX_HTTP_APIKEY_GUARDS];
+}
+
+
+uint64_t
+ngx_http_apikey_zone_guard(ngx_http_apikey_zone_t *zone, uint32_t hash)
+{
+    uint64_t  guard;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    guard = ngx_http_apikey_zone_guard_locked(zone, hash);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return guard;
+}
+
+
+/* What is of no use any more is not there to be used in an outage either. */
+
+void
+ngx_http_apikey_zone_changed(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash)
+{
+    ngx_http_apikey_entry_t  *e;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (key == NULL) {
+        zone->sh->epoch++;
+
+    } else {
+        zone->sh->guards[hash % NGX_HTTP_APIKEY_GUARDS]++;
+
+        e = ngx_http_apikey_zone_find(zone, key, hash);
+
+        if (e != NULL) {
+            ngx_http_apikey_zone_delete(zone, e);
+        }
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/*
+ * Where nobody covered, what was said before is not trusted any more.  Nor is
+ * it where a worker's cover is lost: when it finds out, that may have been so
+ * for a while, in which others who relied on it have come back.
+ */
+
+void
+ngx_http_apikey_zone_cover(ngx_http_apikey_zone_t *zone, ngx_uint_t how,
+    ngx_msec_t until)
+{
+    ngx_uint_t                gap, exiting;
+    ngx_http_apikey_cover_t  *cover;
+
+    exiting = ngx_exiting || ngx_terminate || ngx_quit;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    gap = (ngx_http_apikey_zone_covered_until(zone) == ngx_current_msec);
+
+    cover = ngx_http_apikey_zone_cover_slot(zone);
+
+    if (cover != NULL) {
+
+        if (cover->pid == ngx_pid && until == 0 && !exiting) {
+            zone->sh->epoch++;
+        }
+
+        cover->pid = until ? ngx_pid : 0;
+        cover->until = until;
+        cover->how = how;
+    }
+
+    zone->sh->until = ngx_http_apikey_zone_covered_until(zone);
+
+    if (gap && zone->sh->until != ngx_current_msec) {
+        zone->sh->epoch++;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/*
+ * The latest of what workers said, or now.  A worker that has ended without a
+ * word, as by a signal, does not cover, though what it said goes on for a
+ * while: whoever takes its place would not know of the gap between them.  And
+ * nobody knows what it was told last.
+ */
+
+static ngx_msec_t
+ngx_http_apikey_zone_covered_until(ngx_http_apikey_zone_t *zone)
+{
+    ngx_uint_t                i;
+    ngx_msec_t                longest;
+    ngx_http_apikey_cover_t  *cover;
+
+    longest = ngx_current_msec;
+
+    for (i = 0; i < NGX_HTTP_APIKEY_COVERS; i++) {
+        cover = &zone->sh->covers[i];
+
+        if (cover->pid == 0) {
+            continue;
+        }
+
+        if (cover->pid != ngx_pid && kill(cover->pid, 0) == -1
+            && ngx_errno == ESRCH)
+        {
+            cover->pid = 0;
+            zone->sh->epoch++;
+            continue;
+        }
+
+        if ((ngx_msec_int_t) (cover->until - longest) > 0) {
+            longest = cover->until;
+        }
+    }
+
+    return longest;
+}
+
+
+/* That of this process, else one that nobody uses any more. */
+
+static ngx_http_apikey_cover_t *
+ngx_http_apikey_zone_cover_slot(ngx_http_apikey_zone_t *zone)
+{
+    ngx_uint_t                i;
+    ngx_http_apikey_cover_t  *cover, *spare;
+
+    spare = NULL;
+
+    for (i = 0; i < NGX_HTTP_APIKEY_COVERS; i++) {
+        cover = &zone->sh->covers[i];
+
+        if (cover->pid == ngx_pid) {
+            return cover;
+        }
+
+        if (spare == NULL
+            && (cover->pid == 0
+                || (ngx_msec_int_t) (cover->until - ngx_current_msec) <= 0))
+        {
+            spare = cover;
+        }
+    }
+
+    return spare;
+}
+
+
 ngx_int_t
 ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     uint32_t hash, ak_rc_t *said, u_char *value, size_t *len)
@@ -518,7 +824,8 @@ ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
     if (e != NULL && (e->rc == AK_OK || e->rc == AK_NOT_FOUND)
-        && ngx_http_apikey_entry_age(e) < zone->stale)
+        && ngx_http_apikey_entry_age(e) < zone->stale
+        && !ngx_http_apikey_entry_ended(e))
     {
         *said = e->rc;
         *len = e->value_len;
@@ -563,13 +870,28 @@ ngx_http_apikey_zone_kept(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
 void
 ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, ak_rc_t rc, ak_str_t value)
+    uint32_t hash, ak_rc_t rc, ak_str_t value, uint64_t guard)
 {
+    uint64_t                  now;
     ngx_http_apikey_entry_t  *e;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     e = ngx_http_apikey_zone_find(zone, key, hash);
+
+    now = ngx_http_apikey_zone_guard_locked(zone, hash);
+
+    if ((uint32_t) now != (uint32_t) guard) {
+
+        /* whoever asked since has an entry of its own */
+
+        if (e != NULL && e->rc == AK_AGAIN) {
+            ngx_http_apikey_zone_delete(zone, e);
+        }
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return;
+    }
 
     if (e != NULL && e->value_len != value.len) {
         ngx_http_apikey_zone_delete(zone, e);
@@ -584,6 +906,8 @@ ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
         e->rc = (int8_t) rc;
         e->said = ngx_current_msec;
         e->busy = 0;
+        e->ends = 0;
+        e->epoch = (uint32_t) (guard >> 32);
 
         if (value.len != 0) {
             ngx_memcpy(e->data + e->key_len, value.data, value.len);
@@ -624,6 +948,24 @@ ngx_http_apikey_zone_take(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     }
 
     return e;
+}
+
+
+void
+ngx_http_apikey_zone_ends(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, ngx_msec_t ends)
+{
+    ngx_http_apikey_entry_t  *e;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    e = ngx_http_apikey_zone_find(zone, key, hash);
+
+    if (e != NULL) {
+        e->ends = ends;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 
@@ -734,9 +1076,7 @@ ngx_http_apikey_zone_release(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 }
 
 
-/* Memory for what is not evicted itself. */
-
-static void *
+void *
 ngx_http_apikey_zone_alloc(ngx_http_apikey_zone_t *zone, size_t size)
 {
     void        *p;
@@ -750,7 +1090,7 @@ ngx_http_apikey_zone_alloc(ngx_http_apikey_zone_t *zone, size_t size)
             return p;
         }
 
-        ngx_http_apikey_zone_delete(zone,
+        ngx_http_apikey_zone_evict(zone,
                      ngx_queue_data(ngx_queue_last(&zone->sh->queue),
                                     ngx_http_apikey_entry_t, queue));
     }

@@ -49,11 +49,35 @@
 #define NGX_HTTP_APIKEY_ZONE_SHARE  8
 
 
+#define NGX_HTTP_APIKEY_KEY_MAX     480        /* bytes, with its letter */
+
+
+#define NGX_HTTP_APIKEY_GUARDS    1024
+#define NGX_HTTP_APIKEY_COVERS    128          /* workers, old and new */
+
+
+/* That a worker is told of changes in the store, and until when. */
+
+typedef struct {
+    ngx_pid_t                     pid;
+    ngx_msec_t                    until;
+    ngx_uint_t                    how;         /* ngx_apikey_watch_e */
+} ngx_http_apikey_cover_t;
+
+
 typedef struct {
     ngx_rbtree_t                  rbtree;
     ngx_rbtree_node_t             sentinel;
     ngx_queue_t                   queue;       /* last used first */
     ngx_queue_t                   shared;      /* what is never evicted */
+
+    /* what the store said is true as long as one worker is told of changes */
+
+    ngx_msec_t                    until;       /* the longest of covers */
+    uint32_t                      epoch;       /* times nobody was told */
+    uint32_t                      store;       /* that said all this */
+    uint32_t                      guards[NGX_HTTP_APIKEY_GUARDS];
+    ngx_http_apikey_cover_t       covers[NGX_HTTP_APIKEY_COVERS];
 
     ngx_queue_t                   guesses;     /* in slots, last used first */
     ngx_queue_t                   spare;       /* slots that were used */
@@ -62,6 +86,12 @@ typedef struct {
     u_char                       *last;        /* behind the last one */
 
     void                         *usage;       /* of keys; NULL: no table */
+
+    /* for the status page; 1: of what anybody can cause */
+
+    ngx_queue_t                   counts;      /* ngx_http_apikey_counts_t */
+    ngx_uint_t                    entries[2];
+    ngx_uint_t                    evicted[2];
 } ngx_http_apikey_zone_sh_t;
 
 
@@ -71,6 +101,8 @@ struct ngx_http_apikey_zone_s {
     ngx_msec_t                    ttl;
     ngx_msec_t                    negative_ttl;
     ngx_msec_t                    stale;
+    ngx_uint_t                    covered;     /* what is not, is not fresh */
+    uint32_t                      store;       /* a hash of its words */
     ngx_msec_t                    usage;       /* 0: it is not counted */
 };
 
@@ -80,6 +112,18 @@ typedef enum {
     NGX_HTTP_APIKEY_ZONE_BUSY,         /* another worker is asking */
     NGX_HTTP_APIKEY_ZONE_MISS          /* the caller is to ask */
 } ngx_http_apikey_zone_e;
+
+
+/* What the store said of a key. */
+
+typedef struct {
+    ak_rc_t                       rc;
+    u_char                       *value;       /* has room for AK_VALUE_MAX */
+    size_t                        len;
+    uint64_t                      guard;       /* of what will be said */
+    ngx_uint_t                    ahead;       /* it is fresh, but the caller
+                                                  is to ask for it anew */
+} ngx_http_apikey_said_t;
 
 
 /* A document that one worker fetches for all. */
@@ -113,16 +157,17 @@ typedef enum {
 ngx_int_t ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 /*
- * Looks a key up.  A value is copied to value, which has room for AK_VALUE_MAX
- * bytes; with "brief" it is fresh for no longer than what is not there.  After
- * MISS others are told BUSY until the caller stores or releases
- * the key, or "wait" milliseconds have passed.
+ * Looks a key up.  A value is copied to said->value; with "brief" it is fresh
+ * for no longer than what is not there.  After MISS others are told BUSY until
+ * the caller stores or releases the key, or "wait" milliseconds have passed.
+ *
+ * What is used and about to age is to be asked for before it does: one caller
+ * is told FRESH and "ahead", and has to do as after MISS.
  */
 
 ngx_http_apikey_zone_e ngx_http_apikey_zone_lookup(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash,
-    ngx_uint_t brief, ngx_msec_t wait, ak_rc_t *rc, u_char *value,
-    size_t *len);
+    ngx_uint_t brief, ngx_msec_t wait, ngx_http_apikey_said_t *said);
 
 /*
  * What was said last and no longer than "stale" ago: AK_OK and a value, or
@@ -135,10 +180,37 @@ ngx_int_t ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone,
 /*
  * Keeps what the store said: AK_OK and a value, AK_NOT_FOUND, or AK_ERROR (it
  * cannot be read).  Where the zone is full, what was not used for longest goes.
+ *
+ * guard is that of the look-up before the store was asked: where the key has
+ * changed since, the answer may be older than the change and is not kept;
+ * where nobody was told of changes meanwhile, it is kept but is not fresh.
  */
 
 void ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, ak_rc_t rc, ak_str_t value);
+    uint32_t hash, ak_rc_t rc, ak_str_t value, uint64_t guard);
+
+/* What is kept under that key is in the store until then (ngx_current_msec). */
+
+void ngx_http_apikey_zone_ends(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, ngx_msec_t ends);
+
+/* As it is now, for what is not looked up. */
+
+uint64_t ngx_http_apikey_zone_guard(ngx_http_apikey_zone_t *zone,
+    uint32_t hash);
+
+/* The key, or with NULL any key, has changed in the store. */
+
+void ngx_http_apikey_zone_changed(ngx_http_apikey_zone_t *zone,
+    ngx_str_t *key, uint32_t hash);
+
+/*
+ * This worker is told of changes in the store until that time, in such a way
+ * (ngx_apikey_watch_e); 0: it is not.
+ */
+
+void ngx_http_apikey_zone_cover(ngx_http_apikey_zone_t *zone, ngx_uint_t how,
+    ngx_msec_t until);
 
 /*
  * Takes a token of the bucket of that key, which is made where there is none.
@@ -212,6 +284,13 @@ void ngx_http_apikey_zone_shared_give_up(ngx_http_apikey_zone_t *zone,
 
 ngx_int_t ngx_http_apikey_zone_shared_get(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_shared_t *shared, ngx_uint_t *version, ngx_str_t *text);
+
+/*
+ * Memory for what stays as long as the zone, whose mutex is held; entries go
+ * for it.  NULL: there is no room.
+ */
+
+void *ngx_http_apikey_zone_alloc(ngx_http_apikey_zone_t *zone, size_t size);
 
 /* The store did not say. */
 

@@ -35,7 +35,7 @@ $t->file('keys.json', jwks($key), 0644);
 $t->http(<<'EOF');
     %%APIKEY%%
 
-    apikey_zone keys:1m ttl=10m negative_ttl=1s stale=10m;
+    apikey_zone keys:1m ttl=10m negative_ttl=10m stale=10m;
 
     apikey_stack own {
         auth required jwt jwks=%%DIR%%/keys.json exp=optional owner=email;

@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 
 use POSIX ();
 use Test::More;
+use ApikeyRedis;
 use ApikeyTest;
 
 my $t = ApikeyTest->new(workers => 2, level => 'info');
@@ -153,6 +154,24 @@ for my $change (['keys:1m', 'keys:2m'], ['keys:2m', 'other:1m'],
     is($t->with_key('/', $key)->status, 200, "from $from to $to, served");
     is($t->get('/')->status, $to eq 'apikey off;' ? 200 : 401,
         "from $from to $to, in force");
+}
+
+# What one store said is not true of another.
+
+SKIP: {
+    skip 'there is one store only', 3 if ApikeyRedis::kind() ne 'tcp';
+
+    my $other = ApikeyRedis->new;
+    my $text = $t->expand($t->{config});
+
+    is($t->with_key('/', $key)->header('X-Cache'), 'hit', 'in the cache');
+
+    $text =~ s/apikey_store [^;]*;/'apikey_store ' . $other->url . ';'/e
+        or die;
+    ApikeyTest::_write("$t->{dir}/nginx.conf", $text);
+
+    ok($t->reload, 'another store');
+    is($t->with_key('/', $key)->status, 401, 'another store, other keys');
 }
 
 $t->done;

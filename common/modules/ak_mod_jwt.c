@@ -76,6 +76,10 @@ static const struct {
 
 
 static const ak_str_t  ak_jwt_name = ak_string("jwt");
+static const ak_str_t  ak_jwt_webui = ak_string(":auth:");
+
+
+static ak_rc_t ak_jwt_foreign(const ak_jwt_line_t *line, const ak_init_t *in);
 
 
 static ak_rc_t
@@ -93,6 +97,36 @@ ak_jwt_init(void *data, const ak_init_t *in)
         ak_keys_free(&line->keys);
         return AK_ERROR;
     }
+
+    return (line->webui.len != 0) ? ak_jwt_foreign(line, in) : AK_OK;
+}
+
+
+/* What the marks of Open WebUI begin with. */
+
+static ak_rc_t
+ak_jwt_foreign(const ak_jwt_line_t *line, const ak_init_t *in)
+{
+    uint8_t    *name;
+    ak_site_t  *site;
+
+    site = in->site;
+
+    if (site->foreign == NULL) {
+        return AK_OK;
+    }
+
+    name = site->mem.alloc(site->mem.data,
+                           line->webui.len + ak_jwt_webui.len);
+    if (name == NULL) {
+        return ak_diag(in->d, "there is no memory");
+    }
+
+    memcpy(name, line->webui.data, line->webui.len);
+    memcpy(name + line->webui.len, ak_jwt_webui.data, ak_jwt_webui.len);
+
+    site->foreign(site->data,
+                  ak_str(name, line->webui.len + ak_jwt_webui.len));
 
     return AK_OK;
 }

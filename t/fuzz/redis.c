@@ -44,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ak_string("HGETALL"), ak_string("apikey:key:A1b2C3d4E5f6")
     };
 
-    s = ak_redis_create(ak_str(NULL, 0), ak_literal("password"), 1);
+    s = ak_redis_create(ak_str(NULL, 0), ak_literal("password"), 1, 0);
 
     if (s == NULL) {
         return 0;

@@ -617,7 +617,30 @@ sub start {
         die "nginx does not start\n";
     }
 
+    $self->_wait_watched;
+
     return $self;
+}
+
+
+# What was looked up before changes are known is looked up again then; a test
+# that counts begins after that.
+
+sub _wait_watched {
+    my ($self) = @_;
+
+    my $conf = _read("$self->{dir}/nginx.conf");
+
+    return unless $self->{redis} && ($self->{redis}{pid} // 1)
+        && $conf =~ /apikey_store\s+redis/ && $conf !~ /invalidation=off/;
+
+    my $from = $self->{watched} // 0;
+    my $seen = qr/apikey:[ ](?:changes[ ]in[ ]redis[ ]are[ ]known
+        |redis[ ]refuses|[^:]*[ ]is[ ]unavailable)/x;
+
+    wait_for(sub { substr($self->error_log, $from) =~ $seen }, 2);
+
+    $self->{watched} = length $self->error_log;
 }
 
 

@@ -124,6 +124,8 @@ sub _read {
 
     open my $fh, '<', $path or die "$path: $!\n";
 
+    local $_;
+
     while (<$fh>) {
         chomp;
         my @word = split / /;

@@ -6,6 +6,7 @@ package TestDNS;
 # A message is as in RFC 1035, 4.1.
 #
 #   my $dns = TestDNS->new(unknown => qr/nowhere/);
+#   my $dns = TestDNS->new(file => $path);      the file holds the address
 #   $dns->{port}
 
 use strict;
@@ -60,10 +61,23 @@ sub _answer {
         if $name =~ $self->{unknown};
 
     my $record = $type == 1
-        ? pack('n3Nn', 0xc00c, 1, 1, 1, 4) . "\x7f\0\0\1" : '';
+        ? pack('n3Nn', 0xc00c, 1, 1, 1, 4) . $self->_address : '';
 
     return pack('n6', $id, 0x8180, 1, length $record ? 1 : 0, 0, 0)
         . $question . $record;
+}
+
+
+sub _address {
+    my ($self) = @_;
+
+    return "\x7f\0\0\1" unless defined $self->{file};
+
+    open my $fh, '<', $self->{file} or die "$self->{file}: $!\n";
+    my $text = <$fh>;
+    chomp $text;
+
+    return pack 'C4', split /\./, $text;
 }
 
 

@@ -408,8 +408,8 @@ unit_warn(void *data, const char *text)
 static inline ak_site_t
 unit_site(unit_pool_t *pool)
 {
-    ak_site_t  site = { pool->mem, unit_open_log, unit_hold_keys, unit_warn,
-                        pool };
+    ak_site_t  site = { pool->mem, unit_open_log, unit_hold_keys, NULL,
+                        unit_warn, pool };
 
     return site;
 }
