@@ -38,6 +38,7 @@
 #define CTL_OPT_TOKENS   0x0400
 #define CTL_OPT_AT       0x0800
 #define CTL_OPT_UNUSED   0x1000
+#define CTL_OPT_USER     0x2000
 #define CTL_OPT_ALL      0xffff
 
 
@@ -96,7 +97,8 @@ static const ctl_option_t  ctl_options[] = {
     { "jti", required_argument, CTL_OPT_TOKENS, offsetof(ctl_t, jti), false },
     { "sub", required_argument, CTL_OPT_TOKENS, offsetof(ctl_t, sub), false },
     { "at", required_argument, CTL_OPT_AT, offsetof(ctl_t, at), false },
-    { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false }
+    { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false },
+    { "user", required_argument, CTL_OPT_USER, offsetof(ctl_t, user), false }
 };
 
 
@@ -254,6 +256,18 @@ static const char  ctl_help_jwt_unrevoke[] =
     "Without them a token is read, as by \"apikeyctl jwt revoke\".\n";
 
 
+static const char  ctl_help_doctor[] =
+    "Looks at the store, the keyring, the rights of users and all that is\n"
+    "stored, and says of each what it found and what is to be done.  Nothing\n"
+    "is changed.  Run it with the store of nginx, or with your own.\n"
+    "\n"
+    "  --user NAME      look at the rights of this user of Redis, as nginx's;\n"
+    "                   needs Redis 7 and the right to ask (ACL DRYRUN)\n"
+    "\n"
+    "Exit status: 0 all is well, perhaps with warnings; 3 the store cannot be\n"
+    "reached; 4 the keyring, or a key that it cannot open; 1 anything else.\n";
+
+
 static const ctl_command_t  ctl_commands[] = {
     { "init", NULL, ctl_init, 0, 0, 0,
       "--keyring FILE", "make a keyring", ctl_help_init },
@@ -330,16 +344,19 @@ static const ctl_command_t  ctl_commands[] = {
 
     { "jwt", "unrevoke", ctl_jwt_unrevoke, CTL_OPT_TOKENS, 0, 0,
       "[--jti ID | --sub SUBJECT]", "take a revocation back",
-      ctl_help_jwt_unrevoke }
+      ctl_help_jwt_unrevoke },
+
+    { "doctor", NULL, ctl_doctor, CTL_OPT_USER, 0, 0,
+      "[--user NAME]", "find out what is wrong", ctl_help_doctor }
 };
 
 
 static const char  ctl_help_options[] =
     "Options of every command:\n"
     "  --store URL      where the records are, as in apikey_store:\n"
-    "                   redis://[user@]host[:port][/db] or redis+unix:PATH,\n"
-    "                   with options behind it, all in one argument, or\n"
-    "                   file:PATH\n"
+    "                   redis://[user@]host[:port][,host...][/db], rediss://\n"
+    "                   or redis+unix:PATH, with options behind it, all in\n"
+    "                   one argument, or file:PATH\n"
     "  --keyring FILE   the keyring, or env:NAME\n"
     "  --json           answer in JSON\n"
     "  --help           this\n"
@@ -749,9 +766,9 @@ ctl_run(ctl_t *ctl, int argc, char **argv)
         if (noun == NULL) {
             return ctl_usage(ctl, ctl->nwords == 0
                              ? "a command is missing: init, key, upstream, "
-                               "stack or jwt"
+                               "stack, jwt or doctor"
                              : "there is no such command; there are init, "
-                               "key, upstream, stack and jwt");
+                               "key, upstream, stack, jwt and doctor");
         }
 
         return ctl_fail(CTL_USAGE, "%s \"apikeyctl %s --help\" shows the "

@@ -38,7 +38,7 @@ typedef enum {
 #define CTL_KID_TEXT_LEN     (AK_KID_LEN * 2)
 
 
-typedef struct ctl_redis_s    ctl_redis_t;
+typedef struct ctl_fleet_s    ctl_fleet_t;
 typedef struct ctl_file_s     ctl_file_t;
 typedef struct ctl_command_s  ctl_command_t;
 
@@ -74,6 +74,7 @@ typedef struct {
     const char           *jti;
     const char           *sub;
     const char           *at;
+    const char           *user;
     ctl_list_t            scopes;
     ctl_list_t            routes;
     ctl_list_t            ips;
@@ -86,7 +87,7 @@ typedef struct {
 
     ak_store_conf_t       conf;
     ak_str_t              store_words[CTL_STORE_WORDS_MAX];
-    ctl_redis_t          *redis;
+    ctl_fleet_t          *fleet;
     ctl_file_t           *file;
     ak_keyring_t         *keys;
     bool                  unsure;      /* a change is on its way */
@@ -131,6 +132,11 @@ char *ctl_strdup(ak_str_t s);
 /* ctl_keyring.c: loads the keyring into ctl->keys; kid in hex and a zero. */
 
 ctl_status_e ctl_keyring_open(ctl_t *ctl);
+
+/* The same of a keyring that is named; a failure is not told. */
+
+ctl_status_e ctl_keyring_load(ctl_t *ctl, ak_diag_t *d);
+
 void ctl_kid_text(const uint8_t *kid, char text[CTL_KID_TEXT_LEN + 1]);
 
 /*
@@ -166,6 +172,8 @@ ctl_status_e ctl_jwt_check(ctl_t *ctl);
 ctl_status_e ctl_jwt_revoke(ctl_t *ctl);
 ctl_status_e ctl_jwt_revoked(ctl_t *ctl);
 ctl_status_e ctl_jwt_unrevoke(ctl_t *ctl);
+
+ctl_status_e ctl_doctor(ctl_t *ctl);
 
 
 #endif /* _CTL_H_INCLUDED_ */

@@ -581,6 +581,10 @@ ctl_key_change(ctl_t *ctl, ak_status_e want)
         return status;
     }
 
+    if (!change.changed) {
+        ctl_store_tell(ctl, change.place);
+    }
+
     word = ak_record_status_name(want);
 
     if (!ctl->json) {

@@ -52,6 +52,44 @@ ctl_keyring_env(const char *name, ak_diag_t *d)
 
 
 ctl_status_e
+ctl_keyring_load(ctl_t *ctl, ak_diag_t *d)
+{
+    ak_diag_t  why;
+
+    memset(&why, 0, sizeof(ak_diag_t));
+
+    if (strncmp(ctl->keyring, CTL_ENV, sizeof(CTL_ENV) - 1) == 0) {
+        ctl->keys = ctl_keyring_env(ctl->keyring + sizeof(CTL_ENV) - 1, &why);
+
+    } else {
+        ctl->keys = ak_keyring_load(ctl->keyring, &why);
+    }
+
+    if (ctl->keys != NULL) {
+        return CTL_DONE;
+    }
+
+    d->line = why.line;
+
+    if (why.line != 0) {
+        (void) ak_diag(d, "keyring %s, line %u: %s", ctl->keyring, why.line,
+                       why.text);
+
+    } else if (strstr(why.text, ctl->keyring) != NULL) {
+
+        /* what is wrong with the file itself names it already */
+
+        (void) ak_diag(d, "keyring: %s", why.text);
+
+    } else {
+        (void) ak_diag(d, "keyring %s: %s", ctl->keyring, why.text);
+    }
+
+    return CTL_KEYRING;
+}
+
+
+ctl_status_e
 ctl_keyring_open(ctl_t *ctl)
 {
     ak_diag_t  d;
@@ -61,29 +99,9 @@ ctl_keyring_open(ctl_t *ctl)
                          "set APIKEY_KEYRING; \"apikeyctl init\" makes one");
     }
 
-    memset(&d, 0, sizeof(ak_diag_t));
-
-    if (strncmp(ctl->keyring, CTL_ENV, sizeof(CTL_ENV) - 1) == 0) {
-        ctl->keys = ctl_keyring_env(ctl->keyring + sizeof(CTL_ENV) - 1, &d);
-
-    } else {
-        ctl->keys = ak_keyring_load(ctl->keyring, &d);
+    if (ctl_keyring_load(ctl, &d) != CTL_DONE) {
+        return ctl_fail(CTL_KEYRING, "%s", d.text);
     }
 
-    if (ctl->keys != NULL) {
-        return CTL_DONE;
-    }
-
-    if (d.line != 0) {
-        return ctl_fail(CTL_KEYRING, "keyring %s, line %u: %s", ctl->keyring,
-                        d.line, d.text);
-    }
-
-    /* what is wrong with the file itself names it already */
-
-    if (strstr(d.text, ctl->keyring) != NULL) {
-        return ctl_fail(CTL_KEYRING, "keyring: %s", d.text);
-    }
-
-    return ctl_fail(CTL_KEYRING, "keyring %s: %s", ctl->keyring, d.text);
+    return CTL_DONE;
 }

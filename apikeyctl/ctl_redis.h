@@ -7,97 +7,77 @@
 #define _CTL_REDIS_H_INCLUDED_
 
 
-#include "ak_redis.h"
-#include "ctl_store.h"
+#include "ctl_fleet.h"
 
 
 /*
- * The store, asked and waited for.  Every wait has a deadline, those of the
- * store's configuration; a failure is told and is CTL_STORE.
+ * The store in Redis, as ctl_store.h has it, on whatever servers there are
+ * (ctl_fleet.h).  Every wait has a deadline, those of the store's
+ * configuration; a failure is told and is CTL_STORE.
  */
-
-/* What came of waiting, and a session with what went wrong. */
-
-typedef enum {
-    CTL_WIRE_OK = 0,
-    CTL_WIRE_DOWN,                     /* refused, closed, late */
-    CTL_WIRE_GARBLED                   /* an answer that cannot be used */
-} ctl_wire_e;
-
-
-struct ctl_redis_s {
-    int          fd;
-    ak_redis_t  *session;
-    ak_diag_t    why;
-};
-
-
-/* Opens the store of ctl->conf into ctl->redis. */
-
-ctl_status_e ctl_redis_open(ctl_t *ctl);
-void ctl_redis_close(ctl_t *ctl);
-
-/*
- * One command.  The reply is the caller's, to be freed with ctl_reply_free().
- * An error reply is told and is CTL_STORE, but for WRONGTYPE, which says
- * something of the key rather than of the store and is handed on.
- */
-
-ctl_status_e ctl_redis_call(ctl_t *ctl, const ak_str_t *argv, size_t argc,
-    ak_reply_t **reply);
-
-/* HGETALL likewise; *reply is NULL where it was larger than any record. */
 
 ctl_status_e ctl_redis_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply);
+ctl_status_e ctl_redis_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc,
+    int64_t *n);
+
+/* A command on one name; the turn is that of the name, and has no wire yet. */
+
+ctl_status_e ctl_redis_call(ctl_t *ctl, ctl_turn_t *turn, const ak_str_t *argv,
+    size_t argc, ak_reply_t **reply);
+
 
 /*
- * The parts of it, for pipelines: commands of which each waits for its reply,
- * which come in order and end with the handler's call.  ctl_redis_wait() gives
- * every reply the time of one command.  Failures are yet to be told, by the
- * first two below.
+ * How that which a name has is read: by commands on the name, of whose replies
+ * one is made.
  */
 
+#define CTL_READ_MAX   2               /* commands */
+#define CTL_READ_ARGV  4               /* words of one */
+
 typedef struct {
-    ctl_reply_pt  handler;
-    void         *data;
-    size_t        sent;
-    size_t        done;
-} ctl_batch_t;
+    size_t         n;
+    bool           large;              /* as those of a turn */
+    bool           quiet;
 
-ctl_status_e ctl_redis_failed(const ctl_t *ctl, const char *why);
-ctl_status_e ctl_redis_refused(const ctl_t *ctl, ak_str_t command,
-    ak_str_t message);
+    /* Sets the command i of a name, and returns the number of its words. */
 
-ctl_wire_e ctl_redis_send(ctl_redis_t *c, ctl_batch_t *b, const ak_str_t *argv,
-    size_t argc);
-ctl_wire_e ctl_redis_wait(ctl_t *ctl, ctl_batch_t *b);
+    size_t       (*ask)(ak_str_t *argv, ak_str_t key, size_t i);
+
+    /* A reply of its own; NULL: the only one it is. */
+
+    ak_reply_t  *(*join)(ak_reply_t *const *replies);
+} ctl_redis_read_t;
+
+/* Records, by HGETALL; the usage of keys, which may be refused to the user. */
+
+extern const ctl_redis_read_t  ctl_redis_record;
+extern const ctl_redis_read_t  ctl_redis_usage;
+
+/* Reads within a turn that has a wire; as ctl_turn_call(). */
+
+ctl_status_e ctl_redis_read(ctl_t *ctl, ctl_turn_t *turn,
+    const ctl_redis_read_t *how, ak_str_t key, ak_reply_t **reply);
+
+/* In a turn of its own. */
+
+ctl_status_e ctl_redis_read_name(ctl_t *ctl, const ctl_redis_read_t *how,
+    ak_str_t key, ak_reply_t **reply);
 
 
-/* As those of ctl_store.h; SCAN lets the server go on serving. */
+/* ctl_scan.c; SCAN lets the server go on serving. */
 
 ctl_status_e ctl_redis_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin,
     ctl_names_t *names);
 
-ctl_status_e ctl_redis_fetch(ctl_t *ctl, const ctl_names_t *names,
-    ctl_reply_pt handler, void *data);
-
-/* The same; what the server refuses is handed on too, as an error. */
-
-ctl_status_e ctl_redis_look(ctl_t *ctl, const ctl_names_t *names,
-    ctl_reply_pt handler, void *data);
+ctl_status_e ctl_redis_fetch(ctl_t *ctl, const ctl_redis_read_t *how,
+    const ctl_names_t *names, ctl_reply_pt handler, void *data);
 
 /* ctl_change.c */
 
-ctl_status_e ctl_redis_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
-    void *data);
-
-/* The same, with what is there read in another way than by HGETALL. */
-
-typedef ctl_status_e (*ctl_redis_read_pt)(ctl_t *ctl, ak_str_t key,
-    ak_reply_t **reply);
-
-ctl_status_e ctl_redis_change_by(ctl_t *ctl, ctl_redis_read_pt read,
+ctl_status_e ctl_redis_change(ctl_t *ctl, const ctl_redis_read_t *how,
     ak_str_t key, ctl_decide_pt decide, void *data);
+
+/* ctl_add.c; in a cluster each of them is added, or not, on its own. */
 
 ctl_status_e ctl_redis_add(ctl_t *ctl, ctl_entry_t *entries, size_t n);
 
@@ -108,6 +88,17 @@ ctl_status_e ctl_redis_mark_fetch(ctl_t *ctl, const ctl_names_t *names,
 
 ctl_status_e ctl_redis_mark_change(ctl_t *ctl, ak_str_t key,
     ctl_decide_pt decide, void *data);
+
+
+/*
+ * Tells caches that this name has changed, for those that the server does not
+ * tell itself; CTL_EVERYTHING: any of the names may have.  The change stands
+ * where that cannot be done, so it is only warned of, once.
+ */
+
+#define CTL_EVERYTHING  "*"
+
+void ctl_redis_publish(ctl_t *ctl, ak_str_t name);
 
 
 #endif /* _CTL_REDIS_H_INCLUDED_ */

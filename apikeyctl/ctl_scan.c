@@ -4,9 +4,11 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "ctl_redis.h"
+#include "ctl_resolve.h"
 
 
 #define CTL_PIPELINE   64              /* commands on their way at once */
@@ -96,7 +98,7 @@ ctl_redis_glob(char *p, ak_str_t s)
 /* A page of SCAN: its names are added, *cursor is the next page's. */
 
 static ctl_status_e
-ctl_redis_page(ctl_t *ctl, ak_str_t pattern, char **cursor,
+ctl_redis_page(ctl_t *ctl, ctl_turn_t *turn, ak_str_t pattern, char **cursor,
     ctl_names_t *names)
 {
     size_t         i;
@@ -112,7 +114,7 @@ ctl_redis_page(ctl_t *ctl, ak_str_t pattern, char **cursor,
     argv[4] = ak_literal("COUNT");
     argv[5] = ak_literal(CTL_SCAN_HINT);
 
-    status = ctl_redis_call(ctl, argv, 6, &reply);
+    status = ctl_turn_call(ctl, turn, argv, 6, &reply);
 
     if (status != CTL_DONE) {
         return status;
@@ -124,7 +126,7 @@ ctl_redis_page(ctl_t *ctl, ak_str_t pattern, char **cursor,
         || e[0]->type != AK_REPLY_STRING || e[1]->type != AK_REPLY_ARRAY)
     {
         ctl_reply_free(reply);
-        return ctl_redis_failed(ctl, "it answers SCAN with something else");
+        return ctl_fleet_failed(ctl, "it answers SCAN with something else");
     }
 
     for (i = 0; i < e[1]->n; i++) {
@@ -147,31 +149,112 @@ ctl_redis_page(ctl_t *ctl, ak_str_t pattern, char **cursor,
 }
 
 
+/* All pages of one server; -1: of the one that there is. */
+
+static ctl_status_e
+ctl_redis_scan_node(ctl_t *ctl, int node, ak_str_t pattern,
+    ctl_names_t *names)
+{
+    char          *cursor;
+    ctl_turn_t     turn;
+    ctl_status_e   status;
+
+    ctl_turn_init(ctl, &turn, ak_literal(""));
+    turn.node = node;
+
+    status = ctl_turn_wire(ctl, &turn);
+    cursor = ctl_strdup(ak_literal("0"));
+
+    while (status == CTL_DONE) {
+        status = ctl_redis_page(ctl, &turn, pattern, &cursor, names);
+
+        if (status == CTL_DONE && strcmp(cursor, "0") == 0) {
+            break;
+        }
+    }
+
+    ctl_free(cursor);
+
+    return status;
+}
+
+
+/* The cluster as a whole; a list without some of its slots would be a lie. */
+
+static ctl_status_e
+ctl_redis_scan_cluster(ctl_t *ctl, ak_str_t pattern, ctl_names_t *names)
+{
+    int                 i;
+    char                why[64];
+    unsigned            missing;
+    ctl_fleet_t        *f;
+    ctl_status_e        status;
+    ak_cluster_node_t   node;
+
+    f = ctl->fleet;
+
+    if (f->stale && ctl_nodes_learn(ctl) != AK_OK) {
+        return ctl_fleet_failed(ctl, f->why.text);
+    }
+
+    missing = ak_cluster_missing(f->map);
+
+    if (missing != 0) {
+        (void) snprintf(why, sizeof(why), "nobody serves %u of its slots",
+                        missing);
+        return ctl_fleet_failed(ctl, why);
+    }
+
+    status = CTL_DONE;
+
+    for (i = 0; i < ak_cluster_nodes(f->map) && status == CTL_DONE; i++) {
+        node = ak_cluster_node_get(f->map, i);
+
+        if (node.host.len != 0 && node.master) {
+            status = ctl_redis_scan_node(ctl, i, pattern, names);
+        }
+    }
+
+    return status;
+}
+
+
 ctl_status_e
 ctl_redis_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin, ctl_names_t *names)
 {
-    char          *cursor, *p, *pattern;
+    char          *p, *glob;
+    int64_t        until;
+    ak_str_t       pattern;
     ctl_status_e   status;
 
     memset(names, 0, sizeof(ctl_names_t));
 
-    pattern = ctl_alloc((ctl->conf.prefix.len + space.len + begin.len) * 2 + 1);
+    glob = ctl_alloc((ctl->conf.prefix.len + space.len + begin.len) * 2 + 1);
 
-    p = ctl_redis_glob(pattern, ctl->conf.prefix);
+    p = ctl_redis_glob(glob, ctl->conf.prefix);
     p = ctl_redis_glob(p, space);
     p = ctl_redis_glob(p, begin);
     *p++ = '*';
 
-    cursor = ctl_strdup(ak_literal("0"));
+    pattern = ak_str(glob, (size_t) (p - glob));
+    until = ctl_now() + CTL_FLEET_PATIENCE;
+
+    /* a cursor is of one server, so whoever takes its place begins anew */
 
     do {
-        status = ctl_redis_page(ctl, ak_str(pattern, (size_t) (p - pattern)),
-                                &cursor, names);
+        ctl_names_free(names);
 
-    } while (status == CTL_DONE && strcmp(cursor, "0") != 0);
+        status = (ctl->conf.topology == AK_STORE_CLUSTER)
+                 ? ctl_redis_scan_cluster(ctl, pattern, names)
+                 : ctl_redis_scan_node(ctl, -1, pattern, names);
 
-    ctl_free(cursor);
-    ctl_free(pattern);
+    } while (status == CTL_AGAIN && ctl_now() < until);
+
+    ctl_free(glob);
+
+    if (status == CTL_AGAIN) {
+        status = ctl_fleet_failed(ctl, ctl->fleet->why.text);
+    }
 
     if (status != CTL_DONE) {
         ctl_names_free(names);
@@ -184,14 +267,12 @@ ctl_redis_scan(ctl_t *ctl, ak_str_t space, ak_str_t begin, ctl_names_t *names)
 }
 
 
-/* Where fetching stands, and what the server said that ends it. */
+/* One of the names that are read together. */
 
 typedef struct {
-    ctl_reply_pt  handler;
-    void         *data;
-    size_t        first;               /* of the batch */
-    bool          look;                /* errors are handed on */
-    ak_reply_t   *error;
+    ctl_turn_t    turn;
+    ctl_batch_t   batch;
+    ak_reply_t   *replies[CTL_READ_MAX];
 } ctl_fetch_t;
 
 
@@ -201,122 +282,155 @@ ctl_redis_fetched(void *data, size_t i, const ak_reply_t *reply)
     ctl_fetch_t  *f;
 
     f = data;
-
-    if (reply->type == AK_REPLY_ERROR && !f->look
-        && !ak_str_starts(reply->str, ak_literal("WRONGTYPE")))
-    {
-        if (f->error == NULL) {
-            f->error = ctl_reply_copy(reply);
-        }
-
-        return;
-    }
-
-    f->handler(f->data, f->first + i, reply);
+    f->replies[i] = ctl_reply_copy(reply);
 }
 
 
-/*
- * An answer beyond the limits of a session ends it.  The record that caused it
- * is the first one without an answer; what comes after is asked for anew.
- */
-
-static ctl_status_e
-ctl_redis_skip(ctl_t *ctl, ctl_fetch_t *f)
+static void
+ctl_redis_fetch_send(ctl_fetch_t *f, const ctl_redis_read_t *how, ak_str_t key)
 {
-    ctl_redis_close(ctl);
+    size_t    i, argc;
+    ak_str_t  argv[CTL_READ_ARGV];
 
-    f->handler(f->data, f->first++, NULL);
-
-    return ctl_redis_open(ctl);
+    for (i = 0; i < how->n; i++) {
+        argc = how->ask(argv, key, i);
+        (void) ctl_wire_send(f->turn.wire, &f->batch, argv, argc);
+    }
 }
 
 
+/* Asks for some at once, each of its own node. */
+
 static ctl_status_e
-ctl_redis_fetch_batch(ctl_t *ctl, const ctl_names_t *names, ctl_fetch_t *f)
+ctl_redis_fetch_ask(ctl_t *ctl, const ctl_redis_read_t *how,
+    char *const *names, ctl_fetch_t *list, size_t n)
 {
     size_t        i;
-    ak_str_t      argv[2];
-    ctl_wire_e    wire;
-    ctl_batch_t   b;
-
-    memset(&b, 0, sizeof(ctl_batch_t));
-    b.handler = ctl_redis_fetched;
-    b.data = f;
-
-    wire = CTL_WIRE_OK;
-    argv[0] = ak_literal("HGETALL");
-
-    for (i = f->first; i < names->n && b.sent < CTL_PIPELINE; i++) {
-        argv[1] = ak_cstr(names->names[i]);
-        wire = ctl_redis_send(ctl->redis, &b, argv, 2);
-
-        if (wire != CTL_WIRE_OK) {
-            break;
-        }
-    }
-
-    if (wire == CTL_WIRE_OK) {
-        wire = ctl_redis_wait(ctl, &b);
-    }
-
-    f->first += b.done;
-
-    if (f->error != NULL) {
-        return ctl_redis_refused(ctl, argv[0], f->error->str);
-    }
-
-    if (wire == CTL_WIRE_GARBLED) {
-        return ctl_redis_skip(ctl, f);
-    }
-
-    return (wire == CTL_WIRE_OK) ? CTL_DONE
-                                 : ctl_redis_failed(ctl,
-                                                    ctl->redis->why.text);
-}
-
-
-static ctl_status_e
-ctl_redis_fetch_all(ctl_t *ctl, const ctl_names_t *names, ctl_fetch_t *f)
-{
+    ctl_fetch_t  *f;
     ctl_status_e  status;
 
     status = CTL_DONE;
 
-    while (f->first < names->n && status == CTL_DONE) {
-        status = ctl_redis_fetch_batch(ctl, names, f);
+    for (i = 0; i < n; i++) {
+        f = &list[i];
+        memset(f, 0, sizeof(ctl_fetch_t));
+
+        f->batch.handler = ctl_redis_fetched;
+        f->batch.data = f;
+
+        ctl_turn_init(ctl, &f->turn, ak_cstr(names[i]));
+        f->turn.quiet = how->quiet;
+
+        if (status == CTL_DONE) {
+            status = ctl_turn_wire(ctl, &f->turn);
+        }
+
+        if (status == CTL_DONE) {
+            ctl_redis_fetch_send(f, how, ak_cstr(names[i]));
+        }
     }
 
-    ctl_reply_free(f->error);
+    for (i = 0; i < n; i++) {
+        if (list[i].turn.wire != NULL) {
+            ctl_wire_push(list[i].turn.wire);
+        }
+    }
+
+    /* what is not waited for any more must not be answered to */
+
+    for (i = 0; i < n; i++) {
+        f = &list[i];
+
+        if (f->turn.wire != NULL && status == CTL_DONE) {
+            (void) ctl_wire_wait(f->turn.wire, &f->batch);
+
+        } else {
+            ctl_turn_drop(&f->turn);
+        }
+    }
+
+    return status;
+}
+
+
+/*
+ * Whoever got no answer, or one that is no answer, is asked for alone: a wire
+ * ends with an answer beyond its limits, and the names behind that one have
+ * done nothing wrong.
+ */
+
+static ctl_status_e
+ctl_redis_fetch_end(ctl_t *ctl, const ctl_redis_read_t *how, ak_str_t key,
+    ctl_fetch_t *f, ak_reply_t **reply)
+{
+    size_t  i;
+
+    for (i = 0; i < how->n; i++) {
+        if (f->replies[i] == NULL || !ctl_turn_answers(&f->turn, f->replies[i]))
+        {
+            return ctl_redis_read_name(ctl, how, key, reply);
+        }
+    }
+
+    *reply = (how->join == NULL) ? ctl_reply_copy(f->replies[0])
+                                 : how->join(f->replies);
+
+    return CTL_DONE;
+}
+
+
+static ctl_status_e
+ctl_redis_fetch_some(ctl_t *ctl, const ctl_redis_read_t *how,
+    const ctl_names_t *names, size_t first, size_t n, ctl_reply_pt handler,
+    void *data)
+{
+    size_t         i, k;
+    ak_reply_t    *reply;
+    ctl_fetch_t    list[CTL_PIPELINE];
+    ctl_status_e   status;
+
+    status = ctl_redis_fetch_ask(ctl, how, names->names + first, list, n);
+
+    for (i = 0; i < n; i++) {
+        reply = NULL;
+
+        if (status == CTL_DONE) {
+            status = ctl_redis_fetch_end(ctl, how,
+                                         ak_cstr(names->names[first + i]),
+                                         &list[i], &reply);
+        }
+
+        if (status == CTL_DONE) {
+            handler(data, first + i, reply);
+        }
+
+        ctl_reply_free(reply);
+
+        for (k = 0; k < how->n; k++) {
+            ctl_reply_free(list[i].replies[k]);
+        }
+    }
 
     return status;
 }
 
 
 ctl_status_e
-ctl_redis_fetch(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
-    void *data)
+ctl_redis_fetch(ctl_t *ctl, const ctl_redis_read_t *how,
+    const ctl_names_t *names, ctl_reply_pt handler, void *data)
 {
-    ctl_fetch_t  f;
+    size_t        first, n;
+    ctl_status_e  status;
 
-    memset(&f, 0, sizeof(ctl_fetch_t));
-    f.handler = handler;
-    f.data = data;
+    status = CTL_DONE;
 
-    return ctl_redis_fetch_all(ctl, names, &f);
-}
+    for (first = 0; first < names->n && status == CTL_DONE; first += n) {
+        n = names->n - first;
+        n = (n < CTL_PIPELINE) ? n : CTL_PIPELINE;
 
+        status = ctl_redis_fetch_some(ctl, how, names, first, n, handler,
+                                      data);
+    }
 
-ctl_status_e
-ctl_redis_look(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
-    void *data)
-{
-    ctl_fetch_t  f;
-
-    memset(&f, 0, sizeof(ctl_fetch_t));
-    f.handler = handler;
-    f.data = data;
-    f.look = true;
-
-    return ctl_redis_fetch_all(ctl, names, &f);
+    return status;
 }

@@ -70,7 +70,7 @@ ctl_store_open(ctl_t *ctl)
         return status;
     }
 
-    return ctl_store_is_file(ctl) ? ctl_file_open(ctl) : ctl_redis_open(ctl);
+    return ctl_store_is_file(ctl) ? ctl_file_open(ctl) : ctl_fleet_open(ctl);
 }
 
 
@@ -78,7 +78,7 @@ void
 ctl_store_close(ctl_t *ctl)
 {
     ctl_file_close(ctl);
-    ctl_redis_close(ctl);
+    ctl_fleet_free(ctl);
 }
 
 
@@ -93,24 +93,8 @@ ctl_store_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply)
 ctl_status_e
 ctl_store_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc, int64_t *n)
 {
-    ak_reply_t    *reply;
-    ctl_status_e   status;
-
-    if (ctl_store_is_file(ctl)) {
-        return ctl_file_remove(ctl, argv, argc, n);
-    }
-
-    ctl->unsure = true;
-    status = ctl_redis_call(ctl, argv, argc, &reply);
-
-    if (status != CTL_DONE) {
-        return status;
-    }
-
-    *n = (reply->type == AK_REPLY_INTEGER) ? reply->integer : 0;
-    ctl_reply_free(reply);
-
-    return CTL_DONE;
+    return ctl_store_is_file(ctl) ? ctl_file_remove(ctl, argv, argc, n)
+                                  : ctl_redis_remove(ctl, argv, argc, n);
 }
 
 
@@ -126,16 +110,18 @@ ctl_status_e
 ctl_store_fetch(ctl_t *ctl, const ctl_names_t *names, ctl_reply_pt handler,
     void *data)
 {
-    return ctl_store_is_file(ctl) ? ctl_file_fetch(ctl, names, handler, data)
-                                  : ctl_redis_fetch(ctl, names, handler, data);
+    return ctl_store_is_file(ctl)
+           ? ctl_file_fetch(ctl, names, handler, data)
+           : ctl_redis_fetch(ctl, &ctl_redis_record, names, handler, data);
 }
 
 
 ctl_status_e
 ctl_store_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
 {
-    return ctl_store_is_file(ctl) ? ctl_file_change(ctl, key, decide, data)
-                                  : ctl_redis_change(ctl, key, decide, data);
+    return ctl_store_is_file(ctl)
+           ? ctl_file_change(ctl, key, decide, data)
+           : ctl_redis_change(ctl, &ctl_redis_record, key, decide, data);
 }
 
 
@@ -174,6 +160,15 @@ ctl_store_mark_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
     return ctl_store_is_file(ctl)
            ? ctl_file_change(ctl, key, decide, data)
            : ctl_redis_mark_change(ctl, key, decide, data);
+}
+
+
+void
+ctl_store_tell(ctl_t *ctl, ak_str_t key)
+{
+    if (!ctl_store_is_file(ctl)) {
+        ctl_redis_publish(ctl, key);
+    }
 }
 
 

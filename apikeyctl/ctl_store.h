@@ -102,6 +102,14 @@ ctl_status_e ctl_store_mark_change(ctl_t *ctl, ak_str_t key,
     ctl_decide_pt decide, void *data);
 
 
+/*
+ * Tells caches of a name again that was so already: the first time may have
+ * ended before they were told.
+ */
+
+void ctl_store_tell(ctl_t *ctl, ak_str_t key);
+
+
 /* A record that is to be added where there is none of its name. */
 
 typedef struct {
@@ -116,7 +124,10 @@ typedef struct {
 
 size_t ctl_store_batch(const ctl_t *ctl);
 
-/* Adds those that are not there, all of them or none. */
+/*
+ * Adds those that are not there: all of them or none, but for a cluster, where
+ * each is all there or not at all.
+ */
 
 ctl_status_e ctl_store_add(ctl_t *ctl, ctl_entry_t *entries, size_t n);
 

@@ -12,6 +12,7 @@
 #include "ak_tokens.h"
 #include "ctl_print.h"
 #include "ctl_store.h"
+#include "ctl_upstream.h"
 
 
 #define CTL_SHARED  "*"                /* the owner of the shared keys */
@@ -333,9 +334,7 @@ typedef struct {
 } ctl_upstream_list_t;
 
 
-/* "<owner>:<provider>"; an owner may have colons, a provider has none. */
-
-static bool
+bool
 ctl_upstream_split(ak_str_t name, ak_place_t *place)
 {
     size_t  i;
@@ -352,7 +351,7 @@ ctl_upstream_split(ak_str_t name, ak_place_t *place)
 }
 
 
-static const char *
+const char *
 ctl_upstream_open(const ctl_t *ctl, const ak_place_t *place, ak_str_t sealed)
 {
     ak_rc_t  rc;

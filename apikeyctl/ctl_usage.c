@@ -55,15 +55,18 @@ ctl_usage_reply(void *data, size_t i, const ak_reply_t *reply)
 /* Records are of more use than nothing: what is refused is told. */
 
 static void
-ctl_usage_refused(const ctl_t *ctl, const ak_reply_t *error)
+ctl_usage_refused(const ak_reply_t *error)
 {
-    ak_str_t  why;
+    char  *text;
 
-    why = error->str;
+    text = ctl_error_text(error);
 
-    (void) ctl_redis_refused(ctl, ak_literal("HGETALL"), why);
-    (void) ctl_fail(CTL_STORE, "the usage of keys is not known: the user lacks "
-                    "the right to read its names, ~apikey-usage:*");
+    (void) ctl_fail(CTL_STORE, "the usage of keys is not known, since the "
+                    "store refused HGETALL: %.200s%s", text,
+                    ak_redis_error(error) == AK_REDIS_ERROR_NOPERM
+                    ? "; the user lacks the right to read its names, "
+                      "~apikey-usage:*" : "");
+    ctl_free(text);
 }
 
 
@@ -102,11 +105,16 @@ ctl_usage_add(ctl_t *ctl, json_t *rows)
     status = CTL_DONE;
 
     if (names.n != 0) {
-        status = ctl_redis_look(ctl, &names, ctl_usage_reply, &u);
+        status = ctl_redis_fetch(ctl, &ctl_redis_usage, &names,
+                                 ctl_usage_reply, &u);
+    }
+
+    if (status != CTL_DONE) {
+        (void) ctl_fleet_failed(ctl, ctl->fleet->why.text);
     }
 
     if (status == CTL_DONE && u.error != NULL) {
-        ctl_usage_refused(ctl, u.error);
+        ctl_usage_refused(u.error);
     }
 
     ctl_reply_free(u.error);
@@ -189,26 +197,16 @@ ctl_usage_unused(const ctl_t *ctl, json_t *rows, int64_t span)
 }
 
 
-static void
-ctl_usage_removed(void *data, size_t i, const ak_reply_t *reply)
-{
-    bool  *done;
-
-    (void) i;
-
-    done = data;
-    *done = (reply->type == AK_REPLY_INTEGER);
-}
-
+/* It is as well done twice, so whoever is lost is asked again. */
 
 void
 ctl_usage_forget(ctl_t *ctl, ak_str_t id)
 {
-    bool         done;
-    uint8_t      name[AK_STORE_KEY_MAX];
-    ak_str_t     argv[2];
-    ctl_wire_e   wire;
-    ctl_batch_t  b;
+    bool          done;
+    uint8_t       name[AK_STORE_KEY_MAX];
+    ak_str_t      argv[2];
+    ak_reply_t   *reply;
+    ctl_turn_t    turn;
 
     argv[0] = ak_literal("DEL");
 
@@ -218,19 +216,15 @@ ctl_usage_forget(ctl_t *ctl, ak_str_t id)
         return;
     }
 
-    done = false;
+    ctl_turn_init(ctl, &turn, argv[1]);
+    turn.quiet = true;
 
-    memset(&b, 0, sizeof(ctl_batch_t));
-    b.handler = ctl_usage_removed;
-    b.data = &done;
+    done = (ctl_redis_call(ctl, &turn, argv, 2, &reply) == CTL_DONE
+            && reply->type == AK_REPLY_INTEGER);
 
-    wire = ctl_redis_send(ctl->redis, &b, argv, 2);
+    ctl_reply_free(reply);
 
-    if (wire == CTL_WIRE_OK) {
-        wire = ctl_redis_wait(ctl, &b);
-    }
-
-    if (wire != CTL_WIRE_OK || !done) {
+    if (!done) {
         (void) ctl_fail(CTL_STORE, "the key is deleted, but what the store "
                         "has of its usage, %.*s, could not be",
                         AK_FMT(argv[1]));

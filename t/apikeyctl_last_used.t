@@ -20,7 +20,7 @@ plan(skip_all => 'redis-server is not installed')
     unless ApikeyRedis::available();
 
 my $dir = File::Temp->newdir(TMPDIR => 1);
-my $redis = ApikeyRedis->new(acl => ['user default on nopass ~* +@all',
+my $redis = ApikeyRedis->new(acl => ['user default on nopass ~* &* +@all',
     'user old on >password ~apikey:* +@all']);
 my $old = $redis->url =~ s{//}{//old\@}r . " password_file=$dir/password";
 
@@ -150,11 +150,19 @@ like($r->{err}, qr/of its usage, apikey-usage:$never, could not be/, 'told');
 
 # many: reads are pipelined, and each finds its own key
 
-$redis->cli('EVAL', 'for i = 1, 1000 do redis.call("hset", string.format('
-    . '"apikey:key:many%08d", i), "hash", ARGV[1], "owner", "many", "status", '
-    . '"active", "created", i); redis.call("hset", string.format('
-    . '"apikey-usage:many%08d", i), "requests", i, "last_used", 2 * i) end', 0,
-    $redis->cli('HGET', "apikey:key:$used", 'hash'));
+my $hash = $redis->cli('HGET', "apikey:key:$used", 'hash');
+
+for my $i (1 .. 1000) {
+    my $id = sprintf 'many%08d', $i;
+
+    $redis->send('HSET', "apikey:key:$id", 'hash', $hash, 'owner', 'many',
+        'status', 'active', 'created', $i);
+    $redis->send('HSET', "apikey-usage:$id", 'requests', $i, 'last_used',
+        2 * $i);
+}
+
+$redis->reply for 1 .. 2000;
+
 $d = ctl_json(['key', 'list', '--owner', 'many']);
 is(scalar @$d, 1000, 'many keys');
 is(scalar(grep { $_->{requests} != $_->{created}
