@@ -503,6 +503,17 @@ sub reshard {
     $self->_manage('reshard', "127.0.0.1:$from->{port}", '--cluster-from',
         _id($from), '--cluster-to', _id($to), '--cluster-slots', $count,
         '--cluster-yes');
+    $self->_moved($to);
+}
+
+
+# A node that still hears of slots which it has just given away may take them
+# for its own: whose epoch is the greatest is believed.
+
+sub _moved {
+    my ($self, $to) = @_;
+
+    $to->command('CLUSTER', 'BUMPEPOCH');
     $self->wait_ok;
     delete $self->{owner};
 }
@@ -554,8 +565,7 @@ sub end_move {
     $_->command('CLUSTER', 'SETSLOT', $slot, 'NODE', _id($to))
         for $to, $from, grep { $_ != $to && $_ != $from } $self->masters;
 
-    $self->wait_ok;
-    delete $self->{owner};
+    $self->_moved($to);
 }
 
 
