@@ -131,7 +131,8 @@ static const char  ctl_help_key_rotate[] =
     "Makes a successor with the same owner, name, limits and metadata, prints\n"
     "it once, and lets the old key live for a while.\n"
     "\n"
-    "  --grace SPAN     how long, as in 24h (default) or 0 for not at all\n";
+    "  --grace SPAN     how long, as in 24h (default) or 0 for not at all\n"
+    "  --brand BRAND    of the successor, which has none unless said\n";
 
 static const char  ctl_help_key_import[] =
     "Reads the keys of another system, or of another store, from standard\n"

@@ -22,7 +22,7 @@ plan(skip_all => 'redis-server is not installed')
 my $dir = File::Temp->newdir(TMPDIR => 1);
 my $redis = ApikeyRedis->new(acl => ['user default on nopass ~* &* +@all',
     'user old on >password ~apikey:* +@all']);
-my $old = $redis->url =~ s{//}{//old\@}r . " password_file=$dir/password";
+my $old = $redis->url . " user=old password_file=$dir/password";
 
 open my $fh, '>', "$dir/password" or die;
 print $fh "password\n";
