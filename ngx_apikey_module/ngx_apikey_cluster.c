@@ -21,7 +21,8 @@
 #define NGX_APIKEY_CLUSTER_SOON    50       /* milliseconds */
 #define NGX_APIKEY_CLUSTER_AGAIN   300
 #define NGX_APIKEY_CLUSTER_IDLE    10000
-#define NGX_APIKEY_CLUSTER_NAMED   60000    /* a node in no map is kept */
+#define NGX_APIKEY_CLUSTER_NAMED   60000    /* a node in no map is kept, */
+#define NGX_APIKEY_CLUSTER_GUESTS  16       /*   and so many of them */
 
 
 static ngx_int_t ngx_apikey_cluster_start(ngx_apikey_redis_t *redis);
@@ -43,6 +44,7 @@ static ngx_apikey_node_t *ngx_apikey_cluster_find(ngx_apikey_redis_t *redis,
     ak_str_t host, unsigned port);
 static ngx_apikey_node_t *ngx_apikey_cluster_at(ngx_apikey_redis_t *redis,
     ak_str_t host, unsigned port);
+static ngx_uint_t ngx_apikey_cluster_guests(ngx_apikey_redis_t *redis);
 static ngx_apikey_node_t *ngx_apikey_cluster_number(ngx_apikey_redis_t *redis,
     int number);
 static ngx_int_t ngx_apikey_cluster_sync(ngx_apikey_redis_t *redis);
@@ -214,7 +216,14 @@ ngx_apikey_cluster_redirect(ngx_apikey_redis_t *redis, ngx_apikey_query_t *q,
         host = ak_str(asked->data, asked->len);
     }
 
-    node = ngx_apikey_cluster_at(redis, host, port);
+    node = ngx_apikey_cluster_find(redis, host, port);
+
+    if (node == NULL
+        && ngx_apikey_cluster_guests(redis) < NGX_APIKEY_CLUSTER_GUESTS)
+    {
+        node = ngx_apikey_node_create(redis, NULL, 0, host, port);
+    }
+
     if (node == NULL) {
         return NGX_DECLINED;
     }
@@ -430,6 +439,32 @@ ngx_apikey_cluster_at(ngx_apikey_redis_t *redis, ak_str_t host, unsigned port)
     }
 
     return node;
+}
+
+
+/*
+ * How many nodes are there that no map has: each has connections, and the words
+ * of a server that is mad or lies are without a number.
+ */
+
+static ngx_uint_t
+ngx_apikey_cluster_guests(ngx_apikey_redis_t *redis)
+{
+    ngx_uint_t          n;
+    ngx_queue_t        *q;
+    ngx_apikey_node_t  *node;
+
+    n = 0;
+
+    for (q = ngx_queue_head(&redis->nodes);
+         q != ngx_queue_sentinel(&redis->nodes);
+         q = ngx_queue_next(q))
+    {
+        node = ngx_queue_data(q, ngx_apikey_node_t, queue);
+        n += !node->kept;
+    }
+
+    return n;
 }
 
 

@@ -13,6 +13,7 @@
 
 
 #define NGX_APIKEY_LINK_READ_SIZE   16384
+#define NGX_APIKEY_LINK_READS       16        /* in a row */
 #define NGX_APIKEY_LINK_PAUSE_MIN   100       /* milliseconds */
 #define NGX_APIKEY_LINK_PAUSE_MAX   2000
 
@@ -861,6 +862,7 @@ ngx_apikey_link_write_handler(ngx_event_t *wev)
 static void
 ngx_apikey_link_read_handler(ngx_event_t *rev)
 {
+    ngx_uint_t          n;
     ngx_connection_t   *c;
     ngx_apikey_link_t  *link;
 
@@ -874,7 +876,17 @@ ngx_apikey_link_read_handler(ngx_event_t *rev)
         return;
     }
 
+    n = 0;
+
     do {
+        if (n++ == NGX_APIKEY_LINK_READS) {
+
+            /* where all changes at once, others have a turn too */
+
+            ngx_post_event(rev, &ngx_posted_next_events);
+            return;
+        }
+
         if (ngx_apikey_link_read(link, c) != NGX_OK) {
             return;
         }

@@ -143,7 +143,7 @@ ngx_uint_t ngx_apikey_link_usable(ngx_apikey_link_t *link);
 ngx_apikey_link_is_e ngx_apikey_link_is(ngx_apikey_link_t *link);
 ngx_msec_t ngx_apikey_link_since(ngx_apikey_link_t *link);
 
-/* When the last reply came (ngx_current_msec). */
+/* When the last reply came, or since when one is waited for. */
 
 ngx_msec_t ngx_apikey_link_heard(ngx_apikey_link_t *link);
 
