@@ -374,6 +374,10 @@ ngx_apikey_redis_start(ngx_apikey_redis_t *redis, ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_ALERT, redis->log, 0,
                       "apikey: there is no memory for the client of redis");
     }
+
+    /* a worker that was killed, and whose place this is, covers no more */
+
+    ngx_apikey_watch_recount(redis);
 }
 
 

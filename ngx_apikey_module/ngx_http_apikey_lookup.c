@@ -42,6 +42,7 @@ struct ngx_http_apikey_flight_s {
 typedef struct {
     ngx_http_apikey_main_conf_t  *mcf;
     uint32_t                      hash;
+    uint64_t                      guard;
     ngx_msec_t                    asked;
     size_t                        len;
     u_char                        key[1];
@@ -78,13 +79,13 @@ static ngx_http_apikey_flight_t *ngx_http_apikey_flight_create(
     uint64_t guard);
 static ngx_http_apikey_flight_t *ngx_http_apikey_flight_find(
     ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key, uint32_t hash,
-    uint64_t guard);
+    uint64_t guard, ngx_http_apikey_zone_e *found);
 static ngx_int_t ngx_http_apikey_flight_query(
     ngx_http_apikey_flight_t *flight);
 static ak_rc_t ngx_http_apikey_lookup_name(const ak_store_conf_t *store,
     ngx_str_t *key, u_char *buf, ak_str_t *name);
 static void ngx_http_apikey_lookup_end(ngx_http_apikey_main_conf_t *mcf,
-    ngx_str_t *key, uint32_t hash);
+    ngx_str_t *key, uint32_t hash, uint64_t guard);
 static void ngx_http_apikey_lookup_ended(void *data, const ak_reply_t *reply);
 static void ngx_http_apikey_flight_poll(ngx_event_t *ev);
 static ngx_uint_t ngx_http_apikey_flight_refused(
@@ -221,7 +222,7 @@ ngx_http_apikey_lookup_redis(ngx_http_apikey_main_conf_t *mcf,
         return NGX_OK;
     }
 
-    flight = ngx_http_apikey_flight_find(mcf, key, hash, said.guard);
+    flight = ngx_http_apikey_flight_find(mcf, key, hash, said.guard, &found);
 
     if (flight == NULL) {
 
@@ -498,11 +499,13 @@ ngx_http_apikey_flight_create(ngx_http_apikey_main_conf_t *mcf,
 /*
  * One to join.  What was asked before the key changed may bring what was true
  * before it: that is for those who wait for it already, and for nobody else.
+ * It may be what makes the zone say that somebody is asking, and will not tell
+ * the zone what it brings: so another one has to ask.
  */
 
 static ngx_http_apikey_flight_t *
 ngx_http_apikey_flight_find(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
-    uint32_t hash, uint64_t guard)
+    uint32_t hash, uint64_t guard, ngx_http_apikey_zone_e *found)
 {
     ngx_http_apikey_flight_t  *flight;
 
@@ -519,6 +522,8 @@ ngx_http_apikey_flight_find(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
 
     ngx_rbtree_delete(&mcf->flights, &flight->sn.node);
     flight->outdated = 1;
+
+    *found = NGX_HTTP_APIKEY_ZONE_MISS;
 
     return NULL;
 }
@@ -603,7 +608,7 @@ ngx_http_apikey_lookup_name(const ak_store_conf_t *store, ngx_str_t *key,
 
 static void
 ngx_http_apikey_lookup_end(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
-    uint32_t hash)
+    uint32_t hash, uint64_t guard)
 {
     u_char                 buf[AK_STORE_KEY_MAX];
     ak_str_t               argv[2];
@@ -623,6 +628,7 @@ ngx_http_apikey_lookup_end(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
 
     end->mcf = mcf;
     end->hash = hash;
+    end->guard = guard;
     end->asked = ngx_current_msec;
     end->len = key->len;
     ngx_memcpy(end->key, key->data, key->len);
@@ -646,16 +652,24 @@ ngx_http_apikey_lookup_ended(void *data, const ak_reply_t *reply)
 {
     ngx_http_apikey_end_t *end = data;
 
+    int64_t    left;
     ngx_str_t  key;
 
-    if (reply != NULL && reply->type == AK_REPLY_INTEGER
-        && reply->integer >= 0 && reply->integer < NGX_HTTP_APIKEY_END_MAX)
-    {
+    left = -1;
+
+    if (reply != NULL && reply->type == AK_REPLY_INTEGER) {
+
+        /* of what is there no more, -2: a replica does not tell by itself */
+
+        left = (reply->integer == -2) ? 0 : reply->integer;
+    }
+
+    if (left >= 0 && left < NGX_HTTP_APIKEY_END_MAX) {
         key.len = end->len;
         key.data = end->key;
 
-        ngx_http_apikey_zone_ends(end->mcf->zone, &key, end->hash,
-                                  end->asked + (ngx_msec_t) reply->integer);
+        ngx_http_apikey_zone_ends(end->mcf->zone, &key, end->hash, end->guard,
+                                  end->asked + (ngx_msec_t) left);
     }
 
     if (ak_redis_error(reply) == AK_REDIS_ERROR_NOPERM) {
@@ -949,7 +963,7 @@ ngx_http_apikey_flight_done(ngx_http_apikey_flight_t *flight, ak_rc_t rc,
                                        flight->guard);
 
             if (rc == AK_OK && !ngx_http_apikey_is_mark(key)) {
-                ngx_http_apikey_lookup_end(mcf, key, hash);
+                ngx_http_apikey_lookup_end(mcf, key, hash, flight->guard);
             }
         }
     }

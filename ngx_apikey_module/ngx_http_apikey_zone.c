@@ -70,6 +70,8 @@ static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_take(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash,
     const ak_rate_t *rate, ak_allowance_t *allowance);
+static ngx_uint_t ngx_http_apikey_zone_of_store(u_char letter);
+static ngx_uint_t ngx_http_apikey_zone_other(ngx_http_apikey_zone_t *zone);
 static void ngx_http_apikey_zone_forget(ngx_http_apikey_zone_t *zone);
 static void ngx_http_apikey_zone_forget_queue(ngx_http_apikey_zone_t *zone,
     ngx_queue_t *queue);
@@ -161,6 +163,11 @@ ngx_http_apikey_zone_forget(ngx_http_apikey_zone_t *zone)
     zone->sh->store = zone->store;
     zone->sh->epoch++;
 
+    /* nor does it cover this one that another is watched */
+
+    zone->sh->until = ngx_current_msec;
+    ngx_memzero(zone->sh->covers, sizeof(zone->sh->covers));
+
     ngx_http_apikey_zone_forget_queue(zone, &zone->sh->queue);
     ngx_http_apikey_zone_forget_queue(zone, &zone->sh->guesses);
 
@@ -180,19 +187,39 @@ ngx_http_apikey_zone_forget_queue(ngx_http_apikey_zone_t *zone,
         next = ngx_queue_next(q);
         e = ngx_queue_data(q, ngx_http_apikey_entry_t, queue);
 
-        switch (e->data[0]) {
-
-        case NGX_HTTP_APIKEY_RECORD:
-        case NGX_HTTP_APIKEY_TOKENS:
-        case NGX_HTTP_APIKEY_MARK:
-        case NGX_HTTP_APIKEY_FOREIGN:
+        if (ngx_http_apikey_zone_of_store(e->data[0])) {
             ngx_http_apikey_zone_delete(zone, e);
-            break;
-
-        default:
-            break;
         }
     }
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_zone_of_store(u_char letter)
+{
+    switch (letter) {
+
+    case NGX_HTTP_APIKEY_RECORD:
+    case NGX_HTTP_APIKEY_TOKENS:
+    case NGX_HTTP_APIKEY_MARK:
+    case NGX_HTTP_APIKEY_FOREIGN:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/*
+ * The zone is another store's since a reload: a worker that was there before
+ * goes on with its own store, and without the zone.
+ */
+
+static ngx_uint_t
+ngx_http_apikey_zone_other(ngx_http_apikey_zone_t *zone)
+{
+    return zone->sh->store != zone->store;
 }
 
 
@@ -595,6 +622,11 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
     said->guard = ngx_http_apikey_zone_guard_locked(zone, hash);
 
+    if (ngx_http_apikey_zone_other(zone)) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return NGX_HTTP_APIKEY_ZONE_MISS;
+    }
+
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
     if (e != NULL) {
@@ -647,12 +679,28 @@ ngx_http_apikey_zone_lookup(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 }
 
 
-/* Keys share counters: a change of one costs others a look-up at most. */
+/*
+ * Keys share counters: a change of one costs others a look-up at most.
+ *
+ * A worker that is not told of changes itself may read from a server of which
+ * the others are not told either: what it asks for is of an epoch that is over.
+ */
 
 static uint64_t
 ngx_http_apikey_zone_guard_locked(ngx_http_apikey_zone_t *zone, uint32_t hash)
 {
-    return (uint64_t) zone->sh->epoch << 32
+    uint32_t  epoch;
+
+    epoch = zone->sh->epoch;
+
+    if (zone->covered
+        && (!zone->told
+            || (ngx_msec_int_t) (zone->until - ngx_current_msec) <= 0))
+    {
+        epoch--;
+    }
+
+    return (uint64_t) epoch << 32
            | zone->sh->guards[hash % NGX_HTTP_APIKEY_GUARDS];
 }
 
@@ -716,6 +764,10 @@ ngx_http_apikey_zone_cover(ngx_http_apikey_zone_t *zone, ngx_uint_t how,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
+    if (ngx_http_apikey_zone_other(zone)) {
+        until = 0;
+    }
+
     gap = (ngx_http_apikey_zone_covered_until(zone) == ngx_current_msec);
 
     cover = ngx_http_apikey_zone_cover_slot(zone);
@@ -730,6 +782,9 @@ ngx_http_apikey_zone_cover(ngx_http_apikey_zone_t *zone, ngx_uint_t how,
         cover->until = until;
         cover->how = how;
     }
+
+    zone->told = (cover != NULL && until != 0);
+    zone->until = until;
 
     zone->sh->until = ngx_http_apikey_zone_covered_until(zone);
 
@@ -823,7 +878,8 @@ ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
-    if (e != NULL && (e->rc == AK_OK || e->rc == AK_NOT_FOUND)
+    if (e != NULL && !ngx_http_apikey_zone_other(zone)
+        && (e->rc == AK_OK || e->rc == AK_NOT_FOUND)
         && ngx_http_apikey_entry_age(e) < zone->stale
         && !ngx_http_apikey_entry_ended(e))
     {
@@ -876,6 +932,13 @@ ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     ngx_http_apikey_entry_t  *e;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (ngx_http_apikey_zone_of_store(key->data[0])
+        && ngx_http_apikey_zone_other(zone))
+    {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return;
+    }
 
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
@@ -953,7 +1016,7 @@ ngx_http_apikey_zone_take(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
 void
 ngx_http_apikey_zone_ends(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, ngx_msec_t ends)
+    uint32_t hash, uint64_t guard, ngx_msec_t ends)
 {
     ngx_http_apikey_entry_t  *e;
 
@@ -961,7 +1024,10 @@ ngx_http_apikey_zone_ends(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
     e = ngx_http_apikey_zone_find(zone, key, hash);
 
-    if (e != NULL) {
+    if (e != NULL && !ngx_http_apikey_zone_other(zone)
+        && (uint32_t) ngx_http_apikey_zone_guard_locked(zone, hash)
+           == (uint32_t) guard)
+    {
         e->ends = ends;
     }
 

@@ -102,6 +102,8 @@ struct ngx_http_apikey_zone_s {
     ngx_msec_t                    negative_ttl;
     ngx_msec_t                    stale;
     ngx_uint_t                    covered;     /* what is not, is not fresh */
+    ngx_uint_t                    told;        /* this worker is, of changes, */
+    ngx_msec_t                    until;       /*   until then */
     uint32_t                      store;       /* a hash of its words */
     ngx_msec_t                    usage;       /* 0: it is not counted */
 };
@@ -183,16 +185,19 @@ ngx_int_t ngx_http_apikey_zone_stale(ngx_http_apikey_zone_t *zone,
  *
  * guard is that of the look-up before the store was asked: where the key has
  * changed since, the answer may be older than the change and is not kept;
- * where nobody was told of changes meanwhile, it is kept but is not fresh.
+ * where this worker was not told of changes, it is kept but is not fresh.
  */
 
 void ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     uint32_t hash, ak_rc_t rc, ak_str_t value, uint64_t guard);
 
-/* What is kept under that key is in the store until then (ngx_current_msec). */
+/*
+ * What is kept under that key is in the store until then (ngx_current_msec),
+ * where the key has not changed since the guard.
+ */
 
 void ngx_http_apikey_zone_ends(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
-    uint32_t hash, ngx_msec_t ends);
+    uint32_t hash, uint64_t guard, ngx_msec_t ends);
 
 /* As it is now, for what is not looked up. */
 

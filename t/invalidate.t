@@ -360,7 +360,11 @@ $t->restart(conf("redis://127.0.0.1:$port"));
 $key = $t->put_key;
 
 is(answers(\@conns, $key), all('200/'), 'through the proxy');
-is(caches(\@conns, $key), all('hit'), 'through the proxy, cached');
+
+# what a worker asked for before it was watching is not kept for the others
+
+ok(wait_for(sub { caches(\@conns, $key) eq all('hit') }),
+    'through the proxy, cached');
 
 $mark = $t->mark;
 $proxy->mode('refuse');
@@ -492,6 +496,34 @@ for my $n (1 .. 5) {
     is(answers(\@conns, $late), all('401/revoked'), "late, $n: what stays");
 }
 
+
+# What nobody trusts any more is asked for anew, and at once: not when the time
+# of those is over who asked before.
+
+$t->restart(conf("redis://127.0.0.1:$port timeout=4s"));
+@conns = each_worker();
+
+my @spare = each_worker();
+my $anew = $t->put_key;
+
+ok(wait_for(sub { caches(\@conns, $other) eq all('hit') }), 'anew: covered');
+
+$asked = $redis->calls('hgetall');
+$proxy->mode('delay', seconds => 0.5, match => 'HGETALL');
+$conns[0]->send(ApikeyHTTP::bytes('GET', '/',
+    [ 'x-api-key' => $anew->{key} ]));
+ok(wait_for(sub { $redis->calls('hgetall') > $asked }), 'anew: it was asked');
+
+my $armed = $redis->calls('subscribe');
+$redis->command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+ok(wait_for(sub { $redis->calls('subscribe') == $armed + $workers }),
+    'anew: the watches come back');
+
+$start = time;
+is(ask($spare[0], $anew)->status, 200, 'anew: who asks then');
+cmp_ok(time - $start, '<', 2 * $slow, 'anew: is answered soon');
+is($conns[0]->response->status, 200, 'anew: who asked before');
+$proxy->mode('pass');
 
 # Reload, under load: nobody is let in whom a change has shut out.
 

@@ -635,10 +635,14 @@ sub _wait_watched {
         && $conf =~ /apikey_store\s+redis/ && $conf !~ /invalidation=off/;
 
     my $from = $self->{watched} // 0;
-    my $seen = qr/apikey:[ ](?:changes[ ]in[ ]redis[ ]are[ ]known
-        |redis[ ]refuses|[^:]*[ ]is[ ]unavailable)/x;
 
-    wait_for(sub { substr($self->error_log, $from) =~ $seen }, 2);
+    wait_for(sub {
+        my $log = substr $self->error_log, $from;
+        my $known = () = $log =~ /apikey: changes in redis are known/g;
+
+        return $known >= $self->{workers}
+            || $log =~ /apikey: (?:redis refuses|[^:]* is unavailable)/;
+    }, 2);
 
     $self->{watched} = length $self->error_log;
 }
