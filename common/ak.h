@@ -93,6 +93,35 @@ ak_str_starts(ak_str_t s, ak_str_t prefix)
 }
 
 
+/* A number of digits only, at least one, of at most max. */
+
+static inline bool
+ak_str_number(ak_str_t s, unsigned max, unsigned *value)
+{
+    size_t    i;
+    uint64_t  n;
+
+    n = 0;
+
+    for (i = 0; i < s.len; i++) {
+
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            return false;
+        }
+
+        n = n * 10 + (s.data[i] - '0');
+
+        if (n > max) {
+            return false;
+        }
+    }
+
+    *value = (unsigned) n;
+
+    return s.len > 0;
+}
+
+
 /*
  * Whether all bytes are visible ASCII, 0x21 to 0x7e, as a key or the value of
  * a header is.  Eight at a time: a byte that is too small borrows from its top

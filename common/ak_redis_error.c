@@ -11,7 +11,6 @@
 #define AK_REDIS_HOST_MAX  253         /* RFC 1035, 2.3.4, as text */
 
 
-static bool ak_redis_error_number(ak_str_t s, unsigned max, unsigned *value);
 static bool ak_redis_error_cut(ak_str_t *s, uint8_t c, ak_str_t *word);
 
 
@@ -162,7 +161,7 @@ ak_redis_error_redirect(const ak_reply_t *reply, unsigned *slot,
 
     if (!ak_redis_error_cut(&rest, ' ', &word)
         || !ak_redis_error_cut(&rest, ' ', &word)
-        || !ak_redis_error_number(word, AK_CLUSTER_SLOTS - 1, &s))
+        || !ak_str_number(word, AK_CLUSTER_SLOTS - 1, &s))
     {
         return AK_ERROR;
     }
@@ -180,8 +179,7 @@ ak_redis_error_redirect(const ak_reply_t *reply, unsigned *slot,
     }
 
     if (i == 0 || i - 1 > AK_REDIS_HOST_MAX
-        || !ak_redis_error_number(ak_str(word.data + i, word.len - i), 65535,
-                                  &p)
+        || !ak_str_number(ak_str(word.data + i, word.len - i), 65535, &p)
         || p == 0)
     {
         return AK_ERROR;
@@ -211,35 +209,6 @@ ak_redis_error_redirect(const ak_reply_t *reply, unsigned *slot,
     *port = p;
 
     return AK_OK;
-}
-
-
-/* Only digits, at least one. */
-
-static bool
-ak_redis_error_number(ak_str_t s, unsigned max, unsigned *value)
-{
-    size_t    i;
-    uint64_t  n;
-
-    n = 0;
-
-    for (i = 0; i < s.len; i++) {
-
-        if (s.data[i] < '0' || s.data[i] > '9') {
-            return false;
-        }
-
-        n = n * 10 + (s.data[i] - '0');
-
-        if (n > max) {
-            return false;
-        }
-    }
-
-    *value = (unsigned) n;
-
-    return s.len > 0;
 }
 
 

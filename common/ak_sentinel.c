@@ -13,7 +13,6 @@
 
 static ak_rc_t ak_sentinel_take(ak_str_t text, ak_str_t number,
     ak_str_t *host, unsigned *port);
-static bool ak_sentinel_port(ak_str_t s, unsigned *port);
 
 
 ak_rc_t
@@ -116,7 +115,8 @@ ak_sentinel_take(ak_str_t text, ak_str_t number, ak_str_t *host,
     unsigned  n;
 
     if (text.len == 0 || text.len > AK_SENTINEL_HOST_MAX
-        || !ak_str_visible(text) || !ak_sentinel_port(number, &n))
+        || !ak_str_visible(text) || !ak_str_number(number, 65535, &n)
+        || n == 0)
     {
         return AK_ERROR;
     }
@@ -125,33 +125,4 @@ ak_sentinel_take(ak_str_t text, ak_str_t number, ak_str_t *host,
     *port = n;
 
     return AK_OK;
-}
-
-
-/* Only digits, 1 to 65535. */
-
-static bool
-ak_sentinel_port(ak_str_t s, unsigned *port)
-{
-    size_t    i;
-    unsigned  n;
-
-    n = 0;
-
-    for (i = 0; i < s.len; i++) {
-
-        if (s.data[i] < '0' || s.data[i] > '9') {
-            return false;
-        }
-
-        n = n * 10 + (s.data[i] - '0');
-
-        if (n > 65535) {
-            return false;
-        }
-    }
-
-    *port = n;
-
-    return n > 0;
 }

@@ -110,7 +110,6 @@ static ak_rc_t ak_store_check_hosts(ak_store_parser_t *p);
 static ak_rc_t ak_store_check_ssl(ak_store_parser_t *p);
 static bool ak_store_find(ak_str_t s, uint8_t c, size_t *pos);
 static ak_str_t ak_store_from(ak_str_t s, size_t pos);
-static bool ak_store_number(ak_str_t s, unsigned max, unsigned *value);
 static bool ak_store_same(ak_str_t a, ak_str_t b);
 
 
@@ -443,7 +442,7 @@ ak_store_address(ak_store_parser_t *p, ak_str_t text)
 
     if (port.len > 0
         && (port.data[0] != ':'
-            || !ak_store_number(ak_store_from(port, 1), 65535, &number)
+            || !ak_str_number(ak_store_from(port, 1), 65535, &number)
             || number == 0))
     {
         return ak_diag(p->diag, "the port in the store's URL must be 1 to "
@@ -608,7 +607,7 @@ ak_store_db(ak_store_parser_t *p, ak_str_t name, ak_str_t value, void *field)
 {
     (void) name;
 
-    if (!ak_store_number(value, INT_MAX, field)) {
+    if (!ak_str_number(value, INT_MAX, field)) {
         return ak_diag(p->diag, "the database of the store must be a number "
                        "from 0 on");
     }
@@ -761,7 +760,7 @@ static ak_rc_t
 ak_store_ssl_depth(ak_store_parser_t *p, ak_str_t name, ak_str_t value,
     void *field)
 {
-    if (!ak_store_number(value, AK_STORE_DEPTH_MAX, field)) {
+    if (!ak_str_number(value, AK_STORE_DEPTH_MAX, field)) {
         return ak_diag(p->diag, "\"%.*s=\" of the store must be a number from "
                        "0 to %d", AK_FMT(name), AK_STORE_DEPTH_MAX);
     }
@@ -1003,33 +1002,6 @@ static ak_str_t
 ak_store_from(ak_str_t s, size_t pos)
 {
     return ak_str(s.data + pos, s.len - pos);
-}
-
-
-static bool
-ak_store_number(ak_str_t s, unsigned max, unsigned *value)
-{
-    size_t    i;
-    uint64_t  n;
-
-    n = 0;
-
-    for (i = 0; i < s.len; i++) {
-
-        if (s.data[i] < '0' || s.data[i] > '9') {
-            return false;
-        }
-
-        n = n * 10 + (s.data[i] - '0');
-
-        if (n > max) {
-            return false;
-        }
-    }
-
-    *value = (unsigned) n;
-
-    return s.len > 0;
 }
 
 
