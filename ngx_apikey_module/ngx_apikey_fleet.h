@@ -126,7 +126,6 @@ struct ngx_apikey_redis_s {
     ngx_event_t                   sweep;     /* posted: nodes that left */
     ngx_msec_t                    asked;     /* for the map, the last time */
     ngx_apikey_link_t            *asking;    /* for the map, or NULL */
-    ak_redis_ticket_t            *ticket;    /* of that */
     ngx_uint_t                    turn;      /* of replicas */
 
     ngx_apikey_watch_conf_t      *watch;     /* NULL: nobody wants to know */

@@ -36,6 +36,8 @@ struct ngx_apikey_watch_s {
 static ngx_int_t ngx_apikey_watch_place(ngx_apikey_watch_t *watch,
     ngx_apikey_link_t *link);
 static void ngx_apikey_watch_ready(void *data);
+static void ngx_apikey_watch_send(ngx_apikey_watch_t *watch,
+    const ak_str_t *argv, size_t argc, ak_redis_handler_pt handler);
 static void ngx_apikey_watch_lost(void *data);
 static void ngx_apikey_watch_id(void *data, const ak_reply_t *reply);
 static ngx_int_t ngx_apikey_watch_track(ngx_apikey_watch_t *watch,
@@ -227,8 +229,20 @@ ngx_apikey_watch_ready(void *data)
     argv[0] = ak_literal("CLIENT");
     argv[1] = ak_literal("ID");
 
-    (void) ngx_apikey_link_send(watch->link, argv, 2, ngx_apikey_watch_id,
-                                watch);
+    ngx_apikey_watch_send(watch, argv, 2, ngx_apikey_watch_id);
+}
+
+
+/* What cannot be asked is not watched: it is begun anew. */
+
+static void
+ngx_apikey_watch_send(ngx_apikey_watch_t *watch, const ak_str_t *argv,
+    size_t argc, ak_redis_handler_pt handler)
+{
+    if (ngx_apikey_link_send(watch->link, argv, argc, handler, watch) == NULL)
+    {
+        ngx_apikey_link_leave(watch->link, "it cannot be asked");
+    }
 }
 
 
@@ -293,10 +307,9 @@ ngx_apikey_watch_track(ngx_apikey_watch_t *watch, int64_t id)
         argv[n++] = conf->prefixes[i];
     }
 
-    return (ngx_apikey_link_send(watch->link, argv, n,
-                                 ngx_apikey_watch_tracked, watch)
-            == NULL)
-           ? NGX_ERROR : NGX_OK;
+    ngx_apikey_watch_send(watch, argv, n, ngx_apikey_watch_tracked);
+
+    return NGX_OK;
 }
 
 
@@ -328,7 +341,7 @@ ngx_apikey_watch_subscribe(ngx_apikey_watch_t *watch, ak_str_t channel,
     argv[0] = ak_literal("SUBSCRIBE");
     argv[1] = channel;
 
-    (void) ngx_apikey_link_send(watch->link, argv, 2, handler, watch);
+    ngx_apikey_watch_send(watch, argv, 2, handler);
 }
 
 

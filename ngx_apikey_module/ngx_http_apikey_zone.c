@@ -720,7 +720,10 @@ ngx_http_apikey_zone_guard(ngx_http_apikey_zone_t *zone, uint32_t hash)
 }
 
 
-/* What is of no use any more is not there to be used in an outage either. */
+/*
+ * What is of no use any more is not there to be used in an outage either, but
+ * for that of an old epoch, of which nobody knows whether it changed.
+ */
 
 void
 ngx_http_apikey_zone_changed(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
@@ -836,15 +839,16 @@ ngx_http_apikey_zone_covered_until(ngx_http_apikey_zone_t *zone)
 }
 
 
-/* That of this process, else one that nobody uses any more. */
+/* That of this process, else one that nobody uses, else one that has lapsed. */
 
 static ngx_http_apikey_cover_t *
 ngx_http_apikey_zone_cover_slot(ngx_http_apikey_zone_t *zone)
 {
     ngx_uint_t                i;
-    ngx_http_apikey_cover_t  *cover, *spare;
+    ngx_http_apikey_cover_t  *cover, *spare, *lapsed;
 
     spare = NULL;
+    lapsed = NULL;
 
     for (i = 0; i < NGX_HTTP_APIKEY_COVERS; i++) {
         cover = &zone->sh->covers[i];
@@ -853,15 +857,15 @@ ngx_http_apikey_zone_cover_slot(ngx_http_apikey_zone_t *zone)
             return cover;
         }
 
-        if (spare == NULL
-            && (cover->pid == 0
-                || (ngx_msec_int_t) (cover->until - ngx_current_msec) <= 0))
-        {
-            spare = cover;
+        if (cover->pid == 0) {
+            spare = (spare == NULL) ? cover : spare;
+
+        } else if ((ngx_msec_int_t) (cover->until - ngx_current_msec) <= 0) {
+            lapsed = cover;
         }
     }
 
-    return spare;
+    return (spare != NULL) ? spare : lapsed;
 }
 
 
@@ -946,7 +950,8 @@ ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
 
     if ((uint32_t) now != (uint32_t) guard) {
 
-        /* whoever asked since has an entry of its own */
+        /* a mark may be that of who asked since: it costs one more look-up,
+           but nobody waits for one whose answer is dropped here */
 
         if (e != NULL && e->rc == AK_AGAIN) {
             ngx_http_apikey_zone_delete(zone, e);
