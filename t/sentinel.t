@@ -119,6 +119,7 @@ unlike($t->error_log($mark), qr/redis is unavailable/,
 
 # Then the master is lost too: nothing waits for those who cannot be asked.
 
+is(FleetTest::status($t, $key), 200, 'no sentinels, a key that was changed');
 $s->{current}->pause;
 FleetTest::status($t, $fresh[2]);
 $killed = time;
