@@ -645,15 +645,19 @@ ngx_http_apikey_lookup_end(ngx_http_apikey_main_conf_t *mcf, ngx_str_t *key,
 }
 
 
-/* A user who may not ask does without: then it is known when Redis says so. */
+/*
+ * A user who may not ask, or whose server does not know the question, does
+ * without: then it is known when Redis says so.
+ */
 
 static void
 ngx_http_apikey_lookup_ended(void *data, const ak_reply_t *reply)
 {
     ngx_http_apikey_end_t *end = data;
 
-    int64_t    left;
-    ngx_str_t  key;
+    int64_t           left;
+    ngx_str_t         key;
+    ak_redis_error_e  error;
 
     left = -1;
 
@@ -672,7 +676,9 @@ ngx_http_apikey_lookup_ended(void *data, const ak_reply_t *reply)
                                   end->asked + (ngx_msec_t) left);
     }
 
-    if (ak_redis_error(reply) == AK_REDIS_ERROR_NOPERM) {
+    error = ak_redis_error(reply);
+
+    if (error == AK_REDIS_ERROR_NOPERM || error == AK_REDIS_ERROR_OTHER) {
         end->mcf->endless = 1;
     }
 

@@ -21,7 +21,7 @@ my $guesses = { plain => 100000, asan => 20000, valgrind => 2000 }
 $t->file('html/file', "served\n");
 $t->http(<<'EOF')->start;
     apikey_keyring %%KEYRING%%;
-    apikey_store redis+unix:%%SOCKET%%;
+    apikey_store %%STORE_UNIX%%;
     apikey_zone keys:128k ttl=1h negative_ttl=1h stale=1h;
     access_log off;
 
