@@ -333,7 +333,9 @@ for my $n (1 .. 5) {
 
     $key = $t->put_key;
     is($t->with_key('/', $key)->status, 200, "killed, before, $n");
-    is($t->with_key('/', $key)->header('X-Cache'), 'hit', "killed, cached, $n");
+    ok(wait_for(sub {
+        $t->with_key('/', $key)->header('X-Cache') eq 'hit' }),
+        "killed, cached, $n");
 
     kill 'STOP', $pid;
     $redis->command('HSET', name($key), 'status', 'revoked');

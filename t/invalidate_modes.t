@@ -103,8 +103,11 @@ sub count {
 sub begin {
     my ($conf) = @_;
 
+    # what those say who end is not of this one
+
+    $t->stop if $t->{pid};
     $t->{from} = $t->mark;
-    $t->{pid} ? $t->restart($conf) : $t->http($conf)->start;
+    $t->http($conf)->start;
 
     my $k = $t->put_key;
 

@@ -50,7 +50,12 @@ my $upstream = $t->upstream_key('openai', 'up-0Aa1Bb2Cc3Dd4Ee5Ff6Gg7');
 
 is($t->with_key('/', $key)->status, 200, 'served');
 ok($t->reload, 'a reload');
-is($t->with_key('/', $key)->header('X-Cache'), 'hit', 'the cache survives');
+
+# Where new workers are slow to watch what the old ones watched, it is asked
+# for anew.
+
+is($t->with_key('/', $key)->header('X-Cache'), 'hit', 'the cache survives')
+    unless $valgrind;
 
 
 sub rss {
@@ -164,7 +169,9 @@ SKIP: {
     my $other = ApikeyRedis->new;
     my $text = $t->expand($t->{config});
 
-    is($t->with_key('/', $key)->header('X-Cache'), 'hit', 'in the cache');
+    ok(wait_for(sub {
+        $t->with_key('/', $key)->header('X-Cache') eq 'hit' }),
+        'in the cache');
 
     $text =~ s/apikey_store [^;]*;/'apikey_store ' . $other->url . ';'/e
         or die;
