@@ -428,8 +428,10 @@ run_tests() {
         esac
     done
 
+    exec="timeout $(test_seconds "$flavour")"
+
     if [ "$flavour" = valgrind ]; then
-        exec="valgrind -q --error-exitcode=99 --leak-check=full
+        exec="$exec valgrind -q --error-exitcode=99 --leak-check=full
               --errors-for-leak-kinds=definite,indirect,possible"
     fi
 
@@ -441,7 +443,7 @@ run_tests() {
     fi
 
     if [ ${#t[@]} -ne 0 ]; then
-        prove_files "$dest" "${t[@]}" || bad=1
+        prove_files "$flavour" "$dest" "${t[@]}" || bad=1
     fi
 
     if [ $bad -ne 0 ]; then
@@ -450,22 +452,32 @@ run_tests() {
 }
 
 
+# What no test needs: one that waits for ever is ended, and fails.
+test_seconds() {
+    case $1 in
+        valgrind) echo 6000 ;;
+        *) echo 1200 ;;
+    esac
+}
+
+
 # Several at once; and a few that failed there once more, alone: many of them
 # measure time, or wait for servers to agree, which a machine may be too busy
 # for.  It is told of them.
 prove_files() {
-    local dest=$1 state failed
-    shift
+    local dest=$2 exec state failed
+    exec="perl -It/lib -MTestDeadline=$(test_seconds "$1")"
+    shift 2
 
     if [ $# -eq 1 ]; then
-        prove -It/lib "$1"
+        prove -e "$exec" "$1"
         return
     fi
 
     state=$(mktemp "$dest/prove.XXXXXX")
     rm -f "$state"
 
-    if prove -j "$(jobs_max)" --state=save --statefile="$state" -It/lib "$@"
+    if prove -j "$(jobs_max)" --state=save --statefile="$state" -e "$exec" "$@"
     then
         rm -f "$state"
         return 0
@@ -480,7 +492,7 @@ prove_files() {
 
     printf 'build.sh: failed beside others, and run again alone: %s\n' \
         "${failed[*]}"
-    prove -It/lib "${failed[@]}"
+    prove -e "$exec" "${failed[@]}"
 }
 
 

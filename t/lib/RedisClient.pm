@@ -9,12 +9,15 @@ package RedisClient;
 #   my $x = $c->reply;             reads one: text, a list, or undef for nil
 #   my $x = $c->command(@argv);    both
 #
-# An error reply dies with its text, "redis: MOVED 1 127.0.0.1:7000\n".
+# An error reply dies with its text, "redis: MOVED 1 127.0.0.1:7000\n", and one
+# that does not come within a minute with "redis: late\n".
 
 use strict;
 use warnings;
 
+use Errno ();
 use IO::Socket::UNIX;
+use Socket qw(SOL_SOCKET SO_RCVTIMEO SO_SNDTIMEO);
 
 
 sub new {
@@ -22,6 +25,9 @@ sub new {
 
     my $s = IO::Socket::UNIX->new(Peer => $socket) or die "redis: $!\n";
     my $self = bless { s => $s }, $class;
+
+    setsockopt $s, SOL_SOCKET, $_, pack 'l!l!', 60, 0
+        for SO_RCVTIMEO, SO_SNDTIMEO;
 
     $self->command('AUTH', $password) if defined $password;
 
@@ -47,10 +53,13 @@ sub send {
 sub reply {
     my ($self) = @_;
 
+    local $!;
+
     my $s = $self->{s};
     my $line = <$s>;
 
-    die "redis: no reply\n" unless defined $line;
+    die $!{EAGAIN} ? "redis: late\n" : "redis: no reply\n"
+        unless defined $line;
     $line =~ s/\r\n\z//;
 
     my ($type, $rest) = (substr($line, 0, 1), substr $line, 1);

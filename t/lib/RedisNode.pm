@@ -246,7 +246,8 @@ sub run_cli {
     delete local $ENV{REDISCLI_AUTH} unless defined $self->{password};
     local $?;
 
-    open my $fh, '-|', 'redis-cli', @args or die "redis-cli: $!\n";
+    open my $fh, '-|', 'timeout', 120, 'redis-cli', @args
+        or die "redis-cli: $!\n";
     local $/;
     my $out = <$fh>;
     close $fh;
