@@ -184,7 +184,7 @@ sub stop {
 
     my $pid = $self->{pid} or return $self;
 
-    $self->{pid} = 0;
+    $self->{pid} = $self->{paused} = 0;
     TestProc::finish($pid);
 
     return $self;
@@ -196,7 +196,7 @@ sub kill {
 
     my $pid = $self->{pid} or return $self;
 
-    $self->{pid} = 0;
+    $self->{pid} = $self->{paused} = 0;
     TestProc::finish($pid, 'KILL');
 
     return $self;
@@ -207,6 +207,7 @@ sub pause {
     my ($self) = @_;
 
     CORE::kill('STOP', $self->{pid}) if $self->{pid};
+    $self->{paused} = 1;
 
     return $self;
 }
@@ -216,6 +217,7 @@ sub resume {
     my ($self) = @_;
 
     CORE::kill('CONT', $self->{pid}) if $self->{pid};
+    $self->{paused} = 0;
 
     return $self;
 }
