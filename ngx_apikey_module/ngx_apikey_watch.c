@@ -497,7 +497,6 @@ ngx_apikey_watch_missing(ngx_apikey_redis_t *redis)
     ngx_apikey_node_t  *node;
 
     if (redis->cover.how != NGX_APIKEY_WATCH_NONE) {
-        redis->cover.missing = 0;
         return;
     }
 
@@ -550,6 +549,8 @@ ngx_apikey_watch_recount(ngx_apikey_redis_t *redis)
     if (how == NGX_APIKEY_WATCH_NONE) {
         return;
     }
+
+    redis->cover.missing = 0;
 
     /*
      * Other workers may have been told all the time, but of other servers: who
