@@ -40,8 +40,8 @@ package ApikeyCluster;
 #   $c->rejoin($node)        starts it, waits until it is part of it again
 #   $c->behind($node)        a FaultProxy, which is the node's address for all
 #                            from now on
-#   $c->wait_ok($seconds)    all that live, and are not paused, agree that all is
-#                            well
+#   $c->wait_ok($seconds)    all that live and are not paused agree that all
+#                            is well
 #   $c->stop $c->start $c->kill $c->pause $c->resume       all nodes;
 #                            the data is lost, not the slots
 #   $c->tls                  its RedisTLS
