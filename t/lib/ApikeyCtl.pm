@@ -27,6 +27,8 @@ use File::Temp ();
 use JSON::PP ();
 use POSIX ();
 
+use TestProc;
+
 our @EXPORT = qw(ctl ctl_json ctl_program slurp);
 
 my $root = Cwd::realpath(File::Basename::dirname(__FILE__) . '/../..');
@@ -69,6 +71,7 @@ sub ctl {
     die "fork: $!\n" unless defined $pid;
 
     if ($pid == 0) {
+        TestProc::default_signals();
         %ENV = (%ENV, %{ $opt{env} || {} });
 
         for my $name (keys %ENV) {
@@ -141,6 +144,7 @@ sub start {
     return undef unless defined $pid;
 
     if ($pid == 0) {
+        TestProc::default_signals();
         POSIX::setsid();
         ioctl $slave, TIOCSCTTY, 0;
         open STDIN, '<&', $slave;

@@ -570,7 +570,7 @@ sub _spawn {
     die "fork: $!\n" unless defined $pid;
 
     if ($pid == 0) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
+        TestProc::default_signals();
         $self->_environment;
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', $out;

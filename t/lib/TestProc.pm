@@ -48,7 +48,7 @@ sub child {
         syscall $prctl, $option, $signal, 0, 0, 0 if $prctl;
         POSIX::_exit(127) if getppid != $parent;
 
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
+        default_signals();
         eval { $what->() };
         print STDERR $@ if $@;
         POSIX::_exit($@ ? 127 : 0);
@@ -57,6 +57,13 @@ sub child {
     $live{$pid} = $parent;
 
     return $pid;
+}
+
+
+# For a child, which may be told to ignore some by whoever runs the tests.
+
+sub default_signals {
+    $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP QUIT PIPE);
 }
 
 
