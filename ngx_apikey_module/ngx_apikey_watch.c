@@ -16,7 +16,6 @@
 #define NGX_APIKEY_WATCH_FOREVER   10000    /* and renewed */
 #define NGX_APIKEY_WATCH_MISSING   4        /* times that, before it is told */
 #define NGX_APIKEY_WATCH_CHANNEL   "__redis__:invalidate"
-#define NGX_APIKEY_WATCH_PREFIXES  16
 
 
 /* The connection that watches one node. */
@@ -289,7 +288,7 @@ ngx_apikey_watch_track(ngx_apikey_watch_t *watch, int64_t id)
 
     conf = watch->node->redis->watch;
 
-    if (conf == NULL || conf->nprefixes > NGX_APIKEY_WATCH_PREFIXES) {
+    if (conf == NULL) {
         return NGX_ERROR;
     }
 

@@ -30,9 +30,12 @@ typedef enum {
 } ngx_apikey_watch_e;
 
 
+#define NGX_APIKEY_WATCH_PREFIXES  16
+
+
 typedef struct {
     ak_str_t            *prefixes;     /* none begins with another */
-    ngx_uint_t           nprefixes;
+    ngx_uint_t           nprefixes;    /* NGX_APIKEY_WATCH_PREFIXES at most */
     ak_str_t             channel;      /* of apikeyctl's messages */
 
     /* A name changed; NULL: any of them. */

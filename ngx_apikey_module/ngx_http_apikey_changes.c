@@ -160,6 +160,15 @@ ngx_http_apikey_changes_prefixes(ngx_conf_t *cf,
         }
     }
 
+    if (conf->nprefixes > NGX_APIKEY_WATCH_PREFIXES) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"open_webui=\": there are %ui prefixes to be watched "
+                      "in redis, with that of \"apikey_store\", and at most "
+                      "%d can be; set \"invalidation=off\", or use fewer",
+                      conf->nprefixes, NGX_APIKEY_WATCH_PREFIXES);
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 

@@ -101,6 +101,20 @@ is($rc, 0, 'a short secret is accepted');
 like($out, qr/\[warn\].*stack "a", line 1: a secret of 5 bytes/,
     'and warned about');
 
+# Redis is to tell of changes of all of them.
+
+for my $n (15, 16) {
+    ($rc, $out) = $t->check_conf("apikey_keyring %%KEYRING%%; apikey_store "
+        . "redis://127.0.0.1:1;\napikey_stack a {\n"
+        . join('', map { "auth sufficient jwt jwks=%%DIR%%/keys.json "
+            . "open_webui=ui$_-;\n" } 10 .. 9 + $n)
+        . "}\nserver { listen 127.0.0.1:1; apikey a; }\n");
+    is($rc, $n == 16 ? 1 : 0, "$n prefixes and ours: exit status")
+        or diag($out);
+    like($out, qr/there are 17 prefixes.*at most 16.*"invalidation=off"/,
+        'too many prefixes: why, and what to do') if $n == 16;
+}
+
 ($rc, $out) = $t->check_conf('apikey_keyring %%KEYRING%%; '
     . 'apikey_store %%STORE%%; '
     . 'server { listen 127.0.0.1:%%PORT%%; apikey on; apikey_inject openai; '
