@@ -6,9 +6,8 @@
 
 #include <jansson.h>
 
-#include "ngx_apikey_watch.h"
-#include "ngx_http_apikey_counts.h"
-#include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_status.h"
+#include "ngx_http_apikey_zone.h"
 
 
 /*
@@ -17,50 +16,10 @@
  * There is nothing in it of a key or an owner.
  */
 
-/* How changes in Redis become known, and which of them when. */
-
-typedef struct {
-    const char                   *word;
-    ngx_uint_t                    ctl;         /* those that apikeyctl makes */
-    ngx_uint_t                    others;      /*   are known after the ttl,
-                                                    or at once, 0 */
-} ngx_http_apikey_mode_t;
-
-
-typedef enum {
-    NGX_HTTP_APIKEY_MODE_NONE = NGX_APIKEY_WATCH_NONE,
-    NGX_HTTP_APIKEY_MODE_TTL = NGX_APIKEY_WATCH_TTL,
-    NGX_HTTP_APIKEY_MODE_MESSAGES = NGX_APIKEY_WATCH_MESSAGES,
-    NGX_HTTP_APIKEY_MODE_TRACKING = NGX_APIKEY_WATCH_TRACKING,
-    NGX_HTTP_APIKEY_MODE_OFF,
-    NGX_HTTP_APIKEY_MODE_MAX
-} ngx_http_apikey_mode_e;
-
-
-typedef struct {
-    ngx_http_request_t           *request;
-    ngx_http_apikey_main_conf_t  *mcf;
-    ngx_uint_t                    healthy;
-    ngx_uint_t                    mode;
-    ngx_array_t                   servers;     /* ngx_apikey_server_t */
-    ngx_uint_t                    failed;      /* there is no memory */
-    ngx_array_t                  *text;        /* of what is sent */
-    ngx_apikey_state_t            redis;
-    ngx_http_apikey_file_state_t  file;
-    ngx_http_apikey_zone_state_t  zone;
-} ngx_http_apikey_page_t;
-
-
 static ngx_int_t ngx_http_apikey_status_json_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_apikey_status_text_handler(ngx_http_request_t *r);
-static ngx_http_apikey_page_t *ngx_http_apikey_status_page(
-    ngx_http_request_t *r);
 static void ngx_http_apikey_status_server(void *data,
     const ngx_apikey_server_t *server);
 static ngx_uint_t ngx_http_apikey_status_mode(ngx_http_apikey_page_t *page);
-static ngx_int_t ngx_http_apikey_status_allowed(ngx_http_request_t *r);
-static ngx_int_t ngx_http_apikey_status_send(ngx_http_request_t *r,
-    ngx_str_t *type, size_t type_len, ngx_str_t *body);
 
 static json_t *ngx_http_apikey_json_text(u_char *data, size_t len);
 static json_t *ngx_http_apikey_json_store(ngx_http_apikey_page_t *page);
@@ -71,18 +30,8 @@ static json_t *ngx_http_apikey_json_zone(ngx_http_apikey_page_t *page);
 static json_t *ngx_http_apikey_json_requests(ngx_http_apikey_page_t *page);
 static json_t *ngx_http_apikey_json_lookups(ngx_http_apikey_page_t *page);
 
-static void ngx_http_apikey_put(ngx_http_apikey_page_t *page,
-    const char *fmt, ...);
-static void ngx_http_apikey_put_store(ngx_http_apikey_page_t *page);
-static void ngx_http_apikey_put_servers(ngx_http_apikey_page_t *page);
-static void ngx_http_apikey_put_invalidation(ngx_http_apikey_page_t *page);
-static void ngx_http_apikey_put_zone(ngx_http_apikey_page_t *page);
-static void ngx_http_apikey_put_counts(ngx_http_apikey_page_t *page);
-static ngx_str_t ngx_http_apikey_label(ngx_http_apikey_page_t *page,
-    ngx_str_t *text);
 
-
-static const ngx_http_apikey_mode_t  ngx_http_apikey_modes[] = {
+const ngx_http_apikey_mode_t  ngx_http_apikey_modes[] = {
     [NGX_HTTP_APIKEY_MODE_NONE] = { "none", 0, 0 },
     [NGX_HTTP_APIKEY_MODE_TTL] = { "ttl", 1, 1 },
     [NGX_HTTP_APIKEY_MODE_MESSAGES] = { "messages", 0, 1 },
@@ -91,21 +40,21 @@ static const ngx_http_apikey_mode_t  ngx_http_apikey_modes[] = {
 };
 
 
-static const char  *ngx_http_apikey_topologies[] = {
+const char  *ngx_http_apikey_topologies[] = {
     [AK_STORE_SINGLE] = "single",
     [AK_STORE_SENTINEL] = "sentinel",
     [AK_STORE_CLUSTER] = "cluster"
 };
 
 
-static const char  *ngx_http_apikey_asked[NGX_HTTP_APIKEY_ASKED_MAX] = {
+const char  *ngx_http_apikey_asked[NGX_HTTP_APIKEY_ASKED_MAX] = {
     [NGX_HTTP_APIKEY_ASKED_KEY] = "key",
     [NGX_HTTP_APIKEY_ASKED_UPSTREAM] = "upstream",
     [NGX_HTTP_APIKEY_ASKED_MARK] = "revoked"
 };
 
 
-static const char  *ngx_http_apikey_sources[NGX_HTTP_APIKEY_SOURCES] = {
+const char  *ngx_http_apikey_sources[NGX_HTTP_APIKEY_SOURCES] = {
     [AK_SOURCE_NONE] = "none",
     [AK_SOURCE_HIT] = "hit",
     [AK_SOURCE_MISS] = "miss",
@@ -113,7 +62,7 @@ static const char  *ngx_http_apikey_sources[NGX_HTTP_APIKEY_SOURCES] = {
 };
 
 
-static const char  *ngx_http_apikey_parts[] = { "kept", "guesses" };
+const char  *ngx_http_apikey_parts[2] = { "kept", "guesses" };
 
 
 char *
@@ -159,7 +108,7 @@ ngx_http_apikey_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_apikey_status_allowed(ngx_http_request_t *r)
 {
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -170,7 +119,7 @@ ngx_http_apikey_status_allowed(ngx_http_request_t *r)
 }
 
 
-static ngx_http_apikey_page_t *
+ngx_http_apikey_page_t *
 ngx_http_apikey_status_page(ngx_http_request_t *r)
 {
     ngx_http_apikey_page_t       *page;
@@ -260,7 +209,7 @@ ngx_http_apikey_status_mode(ngx_http_apikey_page_t *page)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_apikey_status_send(ngx_http_request_t *r, ngx_str_t *type,
     size_t type_len, ngx_str_t *body)
 {
@@ -563,335 +512,4 @@ ngx_http_apikey_json_lookups(ngx_http_apikey_page_t *page)
     }
 
     return json;
-}
-
-
-/* https://prometheus.io/docs/instrumenting/exposition_formats/, 0.0.4 */
-
-static ngx_int_t
-ngx_http_apikey_status_text_handler(ngx_http_request_t *r)
-{
-    ngx_int_t                rc;
-    ngx_str_t                body, type;
-    ngx_http_apikey_page_t  *page;
-
-    rc = ngx_http_apikey_status_allowed(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    page = ngx_http_apikey_status_page(r);
-    if (page == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    page->text = ngx_array_create(r->pool, 8192, 1);
-    if (page->text == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_http_apikey_put_store(page);
-    ngx_http_apikey_put_servers(page);
-    ngx_http_apikey_put_invalidation(page);
-    ngx_http_apikey_put_zone(page);
-    ngx_http_apikey_put_counts(page);
-
-    if (page->failed) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body.data = page->text->elts;
-    body.len = page->text->nelts;
-
-    ngx_str_set(&type, "text/plain; version=0.0.4; charset=utf-8");
-
-    return ngx_http_apikey_status_send(r, &type, sizeof("text/plain") - 1,
-                                       &body);
-}
-
-
-/* A line, or a few; what is longer than there is room for fails the page. */
-
-static void
-ngx_http_apikey_put(ngx_http_apikey_page_t *page, const char *fmt, ...)
-{
-    u_char   buf[NGX_MAX_ERROR_STR], *p, *last;
-    va_list  args;
-
-    va_start(args, fmt);
-    last = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args);
-    va_end(args);
-
-    p = (last == buf + sizeof(buf))
-        ? NULL : ngx_array_push_n(page->text, last - buf);
-
-    if (p == NULL) {
-        page->failed = 1;
-        return;
-    }
-
-    ngx_memcpy(p, buf, last - buf);
-}
-
-
-#define ngx_http_apikey_put_head(page, name, type, help)                     \
-    ngx_http_apikey_put(page, "# HELP " name " " help "\n"                   \
-                              "# TYPE " name " " type "\n")
-
-
-static void
-ngx_http_apikey_put_store(ngx_http_apikey_page_t *page)
-{
-    ak_store_conf_t  *store;
-
-    store = page->mcf->store;
-
-    ngx_http_apikey_put_head(page, "apikey_healthy", "gauge",
-        "Whether the store answers the worker that was asked.");
-    ngx_http_apikey_put(page, "apikey_healthy %ui\n", page->healthy);
-
-    ngx_http_apikey_put_head(page, "apikey_store_info", "gauge",
-        "Where records live.");
-
-    if (store == NULL) {
-        ngx_http_apikey_put(page, "apikey_store_info{type=\"none\"} 1\n");
-        return;
-    }
-
-    if (page->mcf->redis != NULL) {
-        ngx_http_apikey_put(page, "apikey_store_info{type=\"redis\","
-                            "topology=\"%s\",tls=\"%s\"} 1\n",
-                            ngx_http_apikey_topologies[store->topology],
-                            store->tls.on ? "on" : "off");
-
-        ngx_http_apikey_put_head(page, "apikey_redis_waiting", "gauge",
-            "Queries of the worker that was asked that wait for an answer.");
-        ngx_http_apikey_put(page, "apikey_redis_waiting %ui\n",
-                            page->redis.waiting);
-        return;
-    }
-
-    ngx_http_apikey_put(page, "apikey_store_info{type=\"file\"} 1\n");
-
-    ngx_http_apikey_put_head(page, "apikey_file_entries", "gauge",
-        "Entries of the file.");
-    ngx_http_apikey_put(page, "apikey_file_entries %uz\n",
-                        page->file.entries);
-
-    ngx_http_apikey_put_head(page, "apikey_file_damaged_lines", "gauge",
-        "Lines of the file that cannot be read.");
-    ngx_http_apikey_put(page, "apikey_file_damaged_lines %ui\n",
-                        page->file.damaged);
-
-    ngx_http_apikey_put_head(page, "apikey_file_lost_revocations", "gauge",
-        "Revocations of which nobody can tell whom they concern.");
-    ngx_http_apikey_put(page, "apikey_file_lost_revocations %uz\n",
-                        page->file.lost);
-}
-
-
-static void
-ngx_http_apikey_put_servers(ngx_http_apikey_page_t *page)
-{
-    ngx_str_t             address;
-    ngx_uint_t            i;
-    ngx_apikey_server_t  *s;
-
-    if (page->mcf->redis == NULL) {
-        return;
-    }
-
-    s = page->servers.elts;
-
-    ngx_http_apikey_put_head(page, "apikey_redis_up", "gauge",
-        "Whether the worker that was asked is connected to a server.");
-
-    for (i = 0; i < page->servers.nelts; i++) {
-        address = ngx_http_apikey_label(page, &s[i].address);
-
-        ngx_http_apikey_put(page, "apikey_redis_up{role=\"%s\","
-                            "server=\"%V\"} %d\n", s[i].role, &address,
-                            ngx_strcmp(s[i].state, "up") == 0);
-    }
-
-    ngx_http_apikey_put_head(page, "apikey_redis_since_seconds", "gauge",
-        "For how long that has been so.");
-
-    for (i = 0; i < page->servers.nelts; i++) {
-        address = ngx_http_apikey_label(page, &s[i].address);
-
-        ngx_http_apikey_put(page, "apikey_redis_since_seconds{role=\"%s\","
-                            "server=\"%V\"} %M.%03M\n", s[i].role, &address,
-                            s[i].since / 1000, s[i].since % 1000);
-    }
-}
-
-
-static void
-ngx_http_apikey_put_invalidation(ngx_http_apikey_page_t *page)
-{
-    ngx_uint_t               i, k, n;
-    ngx_http_apikey_zone_t  *zone;
-
-    if (page->mcf->redis == NULL) {
-        return;
-    }
-
-    zone = page->mcf->zone;
-
-    ngx_http_apikey_put_head(page, "apikey_invalidation", "gauge",
-        "How changes in Redis become known; 1 of the mode in force.");
-
-    for (i = 0; i < NGX_HTTP_APIKEY_MODE_MAX; i++) {
-        ngx_http_apikey_put(page, "apikey_invalidation{mode=\"%s\"} %d\n",
-                            ngx_http_apikey_modes[i].word, i == page->mode);
-    }
-
-    ngx_http_apikey_put_head(page, "apikey_invalidation_workers", "gauge",
-        "Workers that are told of changes so.");
-
-    for (i = NGX_HTTP_APIKEY_MODE_TTL; i <= NGX_HTTP_APIKEY_MODE_TRACKING;
-         i++)
-    {
-        n = 0;
-
-        for (k = 0; k < page->zone.ncovers; k++) {
-            n += (page->zone.covers[k].how == i);
-        }
-
-        ngx_http_apikey_put(page, "apikey_invalidation_workers"
-                            "{mode=\"%s\"} %ui\n",
-                            ngx_http_apikey_modes[i].word, n);
-    }
-
-    ngx_http_apikey_put_head(page, "apikey_distrusted_total", "counter",
-        "Times that all that was kept was not trusted any more.");
-    ngx_http_apikey_put(page, "apikey_distrusted_total %uD\n",
-                        page->zone.epoch);
-
-    ngx_http_apikey_put_head(page, "apikey_bound_seconds", "gauge",
-        "The times of apikey_zone.");
-    ngx_http_apikey_put(page,
-                        "apikey_bound_seconds{bound=\"ttl\"} %M.%03M\n"
-                        "apikey_bound_seconds{bound=\"negative_ttl\"} "
-                        "%M.%03M\n"
-                        "apikey_bound_seconds{bound=\"stale\"} %M.%03M\n",
-                        zone->ttl / 1000, zone->ttl % 1000,
-                        zone->negative_ttl / 1000, zone->negative_ttl % 1000,
-                        zone->stale / 1000, zone->stale % 1000);
-}
-
-
-static void
-ngx_http_apikey_put_zone(ngx_http_apikey_page_t *page)
-{
-    ngx_uint_t  i;
-
-    ngx_http_apikey_put_head(page, "apikey_zone_size_bytes", "gauge",
-        "Size of the zone.");
-    ngx_http_apikey_put(page, "apikey_zone_size_bytes %uz\n",
-                        page->mcf->shm_zone->shm.size);
-
-    ngx_http_apikey_put_head(page, "apikey_zone_free_bytes", "gauge",
-        "What of it is in pages that nothing uses.");
-    ngx_http_apikey_put(page, "apikey_zone_free_bytes %uz\n",
-                        page->zone.free);
-
-    ngx_http_apikey_put_head(page, "apikey_zone_entries", "gauge",
-        "Entries; guesses are what anybody can cause to be kept.");
-
-    for (i = 0; i < ak_nitems(ngx_http_apikey_parts); i++) {
-        ngx_http_apikey_put(page, "apikey_zone_entries{part=\"%s\"} %ui\n",
-                            ngx_http_apikey_parts[i], page->zone.entries[i]);
-    }
-
-    ngx_http_apikey_put_head(page, "apikey_zone_evicted_total", "counter",
-        "Entries that went to make room.");
-
-    for (i = 0; i < ak_nitems(ngx_http_apikey_parts); i++) {
-        ngx_http_apikey_put(page, "apikey_zone_evicted_total{part=\"%s\"} "
-                            "%ui\n", ngx_http_apikey_parts[i],
-                            page->zone.evicted[i]);
-    }
-}
-
-
-static void
-ngx_http_apikey_put_counts(ngx_http_apikey_page_t *page)
-{
-    ngx_str_t           word;
-    ngx_uint_t          i, k;
-    const ak_error_t   *e;
-    ngx_atomic_uint_t  *n;
-
-    n = page->zone.total.verdicts;
-
-    ngx_http_apikey_put_head(page, "apikey_requests_total", "counter",
-        "Verdicts; passed is what another access module has let pass.");
-    ngx_http_apikey_put(page,
-                        "apikey_requests_total{result=\"granted\"} %uA\n"
-                        "apikey_requests_total{result=\"passed\"} %uA\n",
-                        n[AK_SUCCESS], n[AK_IGNORE]);
-
-    for (i = 0; i < AK_REASON_MAX; i++) {
-        e = ak_error((ak_reason_e) i);
-        word = ngx_http_apikey_ngx_str(e->word);
-
-        if (e->status != 0) {
-            ngx_http_apikey_put(page, "apikey_requests_total"
-                                "{result=\"denied\",reason=\"%V\"} %uA\n",
-                                &word, n[i]);
-        }
-    }
-
-    ngx_http_apikey_put_head(page, "apikey_lookups_total", "counter",
-        "What requests asked for, and where the answer came from.");
-
-    for (i = NGX_HTTP_APIKEY_ASKED_KEY; i < NGX_HTTP_APIKEY_ASKED_MAX; i++) {
-
-        n = page->zone.total.lookups[i];
-
-        for (k = 0; k < NGX_HTTP_APIKEY_SOURCES; k++) {
-            ngx_http_apikey_put(page, "apikey_lookups_total{kind=\"%s\","
-                                "source=\"%s\"} %uA\n",
-                                ngx_http_apikey_asked[i],
-                                ngx_http_apikey_sources[k], n[k]);
-        }
-    }
-}
-
-
-/* As a label's value: a path may be any bytes. */
-
-static ngx_str_t
-ngx_http_apikey_label(ngx_http_apikey_page_t *page, ngx_str_t *text)
-{
-    size_t     i;
-    u_char    *p, c;
-    ngx_str_t  label;
-
-    label.len = 0;
-    label.data = ngx_pnalloc(page->request->pool, 2 * text->len + 1);
-
-    if (label.data == NULL) {
-        page->failed = 1;
-        return label;
-    }
-
-    p = label.data;
-
-    for (i = 0; i < text->len; i++) {
-        c = text->data[i];
-
-        if (c == '\\' || c == '"') {
-            *p++ = '\\';
-        }
-
-        *p++ = (c < ' ' || c > '~') ? '?' : c;
-    }
-
-    label.len = p - label.data;
-
-    return label;
 }
