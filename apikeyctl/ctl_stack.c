@@ -76,6 +76,19 @@ ctl_stack_hold_keys(void *data, ak_keys_t *keys, ak_diag_t *d)
 }
 
 
+/* It is nginx that knows which there are. */
+
+static ak_rc_t
+ctl_stack_variable(void *data, ak_str_t name, ak_diag_t *d)
+{
+    (void) data;
+    (void) name;
+    (void) d;
+
+    return AK_OK;
+}
+
+
 static void
 ctl_stack_warn(void *data, const char *text)
 {
@@ -382,6 +395,7 @@ ctl_stack_check(ctl_t *ctl)
     check->site.mem.data = check;
     check->site.open_log = ctl_stack_open_log;
     check->site.hold_keys = ctl_stack_hold_keys;
+    check->site.variable = ctl_stack_variable;
     check->site.warn = ctl_stack_warn;
     check->site.data = check;
     check->rows = json_array();

@@ -4,23 +4,46 @@
  */
 
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE            /* memmem() */
+#endif
+
 #include "ak_provider.h"
 
 
-#define ak_bearer(name)                                                      \
+/* Who refuses a key with a status that other faults have too, is told by it. */
+
+static const ak_refusal_t  ak_refused_401[] = {
+    { 401, ak_string("") }, { .status = 0 }
+};
+
+static const ak_refusal_t  ak_refused_google[] = {
+    { 400, ak_string("API_KEY_") }, { 401, ak_string("") },
+    { 403, ak_string("API_KEY_") }, { .status = 0 }
+};
+
+static const ak_refusal_t  ak_refused_brave[] = {
+    { 401, ak_string("") }, { 403, ak_string("") },
+    { 422, ak_string("SUBSCRIPTION_TOKEN_INVALID") }, { .status = 0 }
+};
+
+static const ak_refusal_t  ak_refused_401_403[] = {
+    { 401, ak_string("") }, { 403, ak_string("") }, { .status = 0 }
+};
+
+
+#define ak_bearer(provider)                                                  \
     {                                                                        \
-        ak_string(name),                                                     \
-        { ak_string("Authorization"), ak_string("Bearer ") },                \
-        ak_string(""), ak_string(""),                                        \
-        { ak_string(""), ak_string("") }                                     \
+        .name = ak_string(provider),                                         \
+        .carriage = { ak_string("Authorization"), ak_string("Bearer ") },    \
+        .refused = ak_refused_401                                            \
     }
 
-#define ak_bare(name, header)                                                \
+#define ak_bare(provider, as, by)                                            \
     {                                                                        \
-        ak_string(name),                                                     \
-        { ak_string(header), ak_string("") },                                \
-        ak_string(""), ak_string(""),                                        \
-        { ak_string(""), ak_string("") }                                     \
+        .name = ak_string(provider),                                         \
+        .carriage = { ak_string(as), ak_string("") },                        \
+        .refused = by                                                        \
     }
 
 
@@ -30,22 +53,24 @@ static const ak_provider_t  ak_providers[] = {
     {
         /* the API of 2026-10-21 takes keys as bearer tokens */
 
-        ak_string("anthropic"),
-        { ak_string("x-api-key"), ak_string("") },
-        ak_string("anthropic-version"), ak_string("2026-10-21"),
-        { ak_string("Authorization"), ak_string("Bearer ") }
+        .name = ak_string("anthropic"),
+        .carriage = { ak_string("x-api-key"), ak_string("") },
+        .version = ak_string("anthropic-version"),
+        .since = ak_string("2026-10-21"),
+        .newer = { ak_string("Authorization"), ak_string("Bearer ") },
+        .refused = ak_refused_401
     },
 
-    ak_bare("google", "x-goog-api-key"),
-    ak_bare("azure-openai", "api-key"),
+    ak_bare("google", "x-goog-api-key", ak_refused_google),
+    ak_bare("azure-openai", "api-key", ak_refused_401),
     ak_bearer("mistral"),
     ak_bearer("groq"),
     ak_bearer("openrouter"),
     ak_bearer("deepseek"),
     ak_bearer("firecrawl"),
-    ak_bare("brave", "X-Subscription-Token"),
+    ak_bare("brave", "X-Subscription-Token", ak_refused_brave),
     ak_bearer("tavily"),
-    ak_bare("serper", "X-API-KEY")
+    ak_bare("serper", "X-API-KEY", ak_refused_401_403)
 };
 
 
@@ -97,4 +122,44 @@ ak_provider_carriage(const ak_provider_t *p, const ak_view_t *view,
     }
 
     return newer ? &p->newer : &p->carriage;
+}
+
+
+bool
+ak_provider_refuses(const ak_provider_t *p, unsigned status, ak_str_t body)
+{
+    const ak_refusal_t  *r;
+
+    if (p->refused == NULL) {
+        return false;
+    }
+
+    for (r = p->refused; r->status != 0; r++) {
+
+        if (r->status == status
+            && (r->mark.len == 0
+                || (body.len >= r->mark.len
+                    && memmem(body.data, body.len, r->mark.data, r->mark.len)
+                       != NULL)))
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+bool
+ak_provider_marks(const ak_provider_t *p, unsigned status)
+{
+    const ak_refusal_t  *r;
+
+    for (r = p->refused; r != NULL && r->status != 0; r++) {
+        if (r->status == status && r->mark.len != 0) {
+            return true;
+        }
+    }
+
+    return false;
 }

@@ -24,12 +24,25 @@ typedef struct {
  * without the header follows the carrier that the client itself used.
  */
 
+/*
+ * An answer by which a provider says that a key will not do.  With a mark only
+ * where the body's beginning has it: a status that other faults have too.
+ */
+
+typedef struct {
+    unsigned  status;          /* 0: the end of the list */
+    ak_str_t  mark;            /* len 0: the status is enough */
+} ak_refusal_t;
+
+
 typedef struct {
     ak_str_t       name;
     ak_carriage_t  carriage;
     ak_str_t       version;    /* header, lower case; len 0: one convention */
     ak_str_t       since;
     ak_carriage_t  newer;
+
+    const ak_refusal_t  *refused;      /* ends with status 0; NULL: none */
 } ak_provider_t;
 
 
@@ -45,6 +58,15 @@ const ak_provider_t *ak_provider_at(size_t n);
 
 const ak_carriage_t *ak_provider_carriage(const ak_provider_t *p,
     const ak_view_t *view, const ak_cred_t *cred);
+
+/* Whether that answer refuses the key for good. */
+
+bool ak_provider_refuses(const ak_provider_t *p, unsigned status,
+    ak_str_t body);
+
+/* Whether it takes a body to tell. */
+
+bool ak_provider_marks(const ak_provider_t *p, unsigned status);
 
 
 #endif /* _AK_PROVIDER_H_INCLUDED_ */

@@ -116,11 +116,11 @@ static const ak_control_t  ak_controls[] = {
 
 
 /*
- * A phase asks a few times at most (twice for every provider that is to be
- * injected); a module that never stops asking is cut off.
+ * A phase asks a few times at most (four times for every provider that is to
+ * be injected); a module that never stops asking is cut off.
  */
 
-#define AK_ASKED_MAX  128
+#define AK_ASKED_MAX  512
 
 
 static ak_rc_t ak_stack_line(ak_stack_t *s, ak_line_t **line, ak_diag_t *d);
@@ -907,6 +907,7 @@ ak_stack_begin(ak_txn_t *t, ak_phase_e phase)
         t->collected = NULL;
         t->nreplies = 0;
         t->retry = 0;
+        t->anew = false;
         t->alert = NULL;
     }
 
@@ -914,11 +915,26 @@ ak_stack_begin(ak_txn_t *t, ak_phase_e phase)
 
         /* what an earlier run staged is not this one's */
 
+        if (!t->anew) {
+            t->avoided = ak_str(NULL, 0);
+        }
+
+        t->anew = false;
         t->neffects = 0;
         t->opened = 0;
+        t->retry = 0;
         t->provider = ak_str(NULL, 0);
         t->slot = ak_str(NULL, 0);
-        t->shared = false;
+        t->key_source = AK_KEY_NONE;
+        t->token = 0;
+        t->carried = NULL;
+        t->one = false;
+        t->trouble = NULL;
+        t->about[0] = '\0';
+        t->troubled = ak_str(NULL, 0);
+        t->carried_over = t->collected;
+        t->kept = t->nsecrets;
+        t->replied = t->nreplies;
     }
 
     /* the levels are written when a substack is entered */

@@ -54,6 +54,14 @@ typedef struct {
 
     void     (*foreign)(void *data, ak_str_t prefix);
 
+    /*
+     * A line is to ask for that variable with each request, see ak_view_t; or
+     * NULL: there are none.  AK_ERROR: there is no such one, and the diagnostic
+     * says so.  The name is there as long as the stacks.
+     */
+
+    ak_rc_t  (*variable)(void *data, ak_str_t name, ak_diag_t *d);
+
     /* Tells the operator of what is unwise and not wrong; or NULL. */
 
     void     (*warn)(void *data, const char *text);

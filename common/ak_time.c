@@ -44,6 +44,9 @@ static const ak_time_unit_t  ak_time_units[] = {
 
 
 static bool ak_time_date(ak_str_t s, int64_t *at);
+static bool ak_time_zone(ak_str_t s, size_t pos, int64_t *offset);
+static bool ak_time_word(ak_str_t s, size_t pos, const char *names,
+    int64_t *n);
 static bool ak_time_digits(ak_str_t s, size_t pos, size_t n, int64_t *value);
 static int64_t ak_time_month_days(int64_t year, int64_t month);
 static int64_t ak_time_days(int64_t year, int64_t month, int64_t day);
@@ -171,6 +174,154 @@ ak_time_date(ak_str_t s, int64_t *at)
           + hour * 3600 + minute * 60 + second;
 
     return true;
+}
+
+
+ak_rc_t
+ak_time_rfc3339(ak_str_t s, int64_t *at)
+{
+    size_t    pos;
+    int64_t   second, offset;
+    uint8_t   text[sizeof("2027-01-31T12:00:00Z") - 1];
+    ak_str_t  date;
+
+    if (s.len < sizeof(text)) {
+        return AK_ERROR;
+    }
+
+    /* up to the seconds it is what an operator writes */
+
+    memcpy(text, s.data, sizeof(text));
+    text[sizeof(text) - 1] = 'Z';
+
+    if (text[10] == 't' || text[10] == ' ') {
+        text[10] = 'T';
+    }
+
+    pos = sizeof(text) - 1;
+
+    if (s.data[pos] == '.') {
+
+        for (pos++; pos < s.len; pos++) {
+            if (s.data[pos] < '0' || s.data[pos] > '9') {
+                break;
+            }
+        }
+
+        if (pos == sizeof(text)) {
+            return AK_ERROR;
+        }
+    }
+
+    if (!ak_time_zone(s, pos, &offset)) {
+        return AK_ERROR;
+    }
+
+    /* a leap second is the end of the one before it */
+
+    date = ak_str(text, sizeof(text));
+
+    if (ak_time_digits(date, 17, 2, &second) && second == 60) {
+        memcpy(text + 17, "59", 2);
+    }
+
+    if (!ak_time_date(date, at)) {
+        return AK_ERROR;
+    }
+
+    *at -= offset;
+
+    return AK_OK;
+}
+
+
+/* "Z", or "+01:00" and the end; *offset is in seconds. */
+
+static bool
+ak_time_zone(ak_str_t s, size_t pos, int64_t *offset)
+{
+    int64_t  hour, minute;
+
+    if (s.len == pos + 1) {
+        *offset = 0;
+        return (s.data[pos] | 0x20) == 'z';
+    }
+
+    if (s.len != pos + sizeof("+01:00") - 1
+        || (s.data[pos] != '+' && s.data[pos] != '-')
+        || !ak_time_digits(s, pos + 1, 2, &hour) || s.data[pos + 3] != ':'
+        || !ak_time_digits(s, pos + 4, 2, &minute)
+        || hour > 23 || minute > 59)
+    {
+        return false;
+    }
+
+    *offset = hour * 3600 + minute * 60;
+
+    if (s.data[pos] == '-') {
+        *offset = -*offset;
+    }
+
+    return true;
+}
+
+
+/* The name of the day is not compared to the date. */
+
+ak_rc_t
+ak_time_http(ak_str_t s, int64_t *at)
+{
+    size_t             i;
+    int64_t            year, month, day, hour, minute, second;
+    static const char  days[] = "SunMonTueWedThuFriSat";
+    static const char  months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char  form[] = "***, ** *** **** **:**:** GMT";
+
+    if (s.len != sizeof(form) - 1) {
+        return AK_ERROR;
+    }
+
+    for (i = 0; form[i] != '\0'; i++) {
+        if (form[i] != '*' && s.data[i] != (uint8_t) form[i]) {
+            return AK_ERROR;
+        }
+    }
+
+    if (!ak_time_word(s, 0, days, &day)
+        || !ak_time_word(s, 8, months, &month)
+        || !ak_time_digits(s, 5, 2, &day) || !ak_time_digits(s, 12, 4, &year)
+        || !ak_time_digits(s, 17, 2, &hour)
+        || !ak_time_digits(s, 20, 2, &minute)
+        || !ak_time_digits(s, 23, 2, &second)
+        || day < 1 || day > ak_time_month_days(year, month)
+        || hour > 23 || minute > 59 || second > 60)
+    {
+        return AK_ERROR;
+    }
+
+    *at = ak_time_days(year, month, day) * 86400
+          + hour * 3600 + minute * 60 + second;
+
+    return AK_OK;
+}
+
+
+/* Which one of names, of three letters each, is there; from 1. */
+
+static bool
+ak_time_word(ak_str_t s, size_t pos, const char *names, int64_t *n)
+{
+    size_t  i;
+
+    for (i = 0; names[i] != '\0'; i += 3) {
+
+        if (memcmp(s.data + pos, names + i, 3) == 0) {
+            *n = (int64_t) (i / 3) + 1;
+            return true;
+        }
+    }
+
+    return false;
 }
 
 

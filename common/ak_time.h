@@ -27,6 +27,15 @@ ak_rc_t ak_time_span(ak_str_t s, int64_t *ms);
 
 ak_rc_t ak_time_point(ak_str_t s, int64_t now, int64_t *at, ak_diag_t *d);
 
+/*
+ * What headers say, in Unix seconds.  The first is RFC 3339's date-time in any
+ * zone, whose fraction is left out; the second is IMF-fixdate of RFC 9110,
+ * 5.6.7, "Sun, 31 Jan 2027 12:00:00 GMT".  AK_ERROR: not of that form.
+ */
+
+ak_rc_t ak_time_rfc3339(ak_str_t s, int64_t *at);
+ak_rc_t ak_time_http(ak_str_t s, int64_t *at);
+
 /* RFC 3339, UTC, "2027-01-31T12:00:00Z" and a zero. */
 
 #define AK_TIME_TEXT_SIZE  sizeof("-2027-01-31T12:00:00Z")

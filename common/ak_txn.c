@@ -4,7 +4,7 @@
  */
 
 
-#include "ak_txn.h"
+#include "ak_stack.h"
 
 
 void
@@ -52,6 +52,37 @@ ak_txn_abort(ak_txn_t *t)
     /* the value is the host's and may be wiped next */
 
     t->cred.value = ak_str(NULL, 0);
+}
+
+
+void
+ak_txn_again(ak_txn_t *t, const ak_stack_t *stack)
+{
+    (void) ak_stack_run(stack, t, AK_SESSION_CLOSE);
+
+    t->anew = true;
+    t->avoided = t->provider;
+    t->avoided_source = t->key_source;
+
+    while (t->nsecrets > t->kept) {
+        ak_txn_secret_drop(t);
+    }
+
+    if (t->collected != t->carried_over) {
+
+        /* how it was carried is still so, its value may be wiped by now */
+
+        t->cred.value = ak_str(NULL, 0);
+    }
+
+    t->neffects = 0;
+    t->nreplies = t->replied;
+    t->need.type = AK_NEED_NONE;
+    t->answered = false;
+    t->running = false;
+    t->state = NULL;
+    t->opened = 0;
+    t->finished[AK_SESSION_OPEN] = false;
 }
 
 
@@ -152,6 +183,17 @@ ak_txn_ask_keys(ak_txn_t *t, ak_keys_t *keys)
     t->need.keys = keys;
 
     return ak_txn_ask(t, AK_NEED_KEYS, ak_str(NULL, 0), ak_str(NULL, 0));
+}
+
+
+ak_reason_e
+ak_txn_ask_slots(ak_txn_t *t, ak_str_t owner, ak_str_t provider,
+    ak_str_t packed, bool turn)
+{
+    t->need.value = packed;
+    t->need.turn = turn;
+
+    return ak_txn_ask(t, AK_NEED_SLOTS, owner, provider);
 }
 
 

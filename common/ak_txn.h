@@ -49,6 +49,9 @@ typedef enum {
                                   there are none, or it is too early to ask */
     AK_NEED_MARK,              /* the text under the prefix and "name" */
     AK_NEED_FOREIGN,           /* the text under "name", another's */
+    AK_NEED_SLOTS,             /* what is known of the slots of the owner "name"
+                                  for "provider"; "value" is what AK_NEED_TOKENS
+                                  answered, with "turn" a number is wanted */
     AK_NEED_PAUSE              /* to be called again later, for tests */
 } ak_need_e;
 
@@ -60,6 +63,7 @@ typedef struct {
     ak_str_t          value;
     const ak_rate_t  *rate;
     ak_keys_t        *keys;
+    bool              turn;
 } ak_need_t;
 
 
@@ -76,6 +80,7 @@ typedef enum {
  * long as the transaction; or allowance is set), AK_NOT_FOUND, AK_ERROR (there
  * is something that cannot be read) or AK_UNAVAILABLE; of a record, and of what
  * was kept, also AK_DENIED: nobody looks, since too many attempts have failed.
+ * Of slots AK_OK (left) or AK_NOT_FOUND: all of them are ready; never another.
  */
 
 typedef struct {
@@ -83,7 +88,20 @@ typedef struct {
     ak_source_e     source;
     ak_str_t        value;
     ak_allowance_t  allowance;
+    const uint64_t *left;      /* ak_pool_left() of each, in their order */
+    uint32_t        number;    /* with "turn" one more each time, else any */
 } ak_answer_t;
+
+
+/* Whose an injected key is. */
+
+typedef enum {
+    AK_KEY_NONE = 0,
+    AK_KEY_OWN,
+    AK_KEY_SHARED,
+    AK_KEY_ENV,
+    AK_KEY_FILE
+} ak_key_source_e;
 
 
 /* A header: of the forwarded request, or of the answer to a denied one. */
@@ -134,7 +152,7 @@ typedef struct {
     ak_state_t   levels[AK_LEVELS_MAX];        /* when substacks were entered */
     ak_state_t   first;        /* the first failure of a line, counted or not */
     uint8_t      at;           /* the line it is at */
-    uint8_t      asked;        /* how often lines asked */
+    uint16_t     asked;        /* how often lines asked */
     uint8_t      unavailable;  /* the first line that was, from 1 */
 } ak_progress_t;
 
@@ -148,6 +166,11 @@ typedef struct ak_txn_s {
     ak_digest_t         *digest;
     const ak_keyring_t  *keyring;      /* NULL: there is none */
     int64_t              now;          /* Unix seconds */
+    ak_str_t             avoid;        /* a slot that was refused just now, of
+                                          the pool that "provider" and
+                                          "key_source" told of when
+                                          ak_txn_again() was called, for the
+                                          run after that; len 0: none */
 
     /* writes a line to a log that ak_site_t's open_log() returned */
 
@@ -176,8 +199,18 @@ typedef struct ak_txn_s {
     ak_source_e          source;
     ak_str_t             provider;     /* whose key is injected */
     ak_str_t             slot;
-    bool                 shared;       /* the key is nobody's own */
-    const char          *trouble;      /* why a secret could not be opened */
+    ak_key_source_e      key_source;
+    uint64_t             token;        /* ak_pool_token() of what was opened;
+                                          0: it is of no pool */
+    const ak_provider_t *carried;      /* the row of "provider" */
+    bool                 one;          /* no other slot could serve */
+    const char          *trouble;      /* why a secret could not be opened: it
+                                          "is ..."; NULL: none was in trouble */
+    char                 about[AK_KID_LEN * 2 + 1];    /* and the kid that is
+                                          not in the keyring; "": it is not
+                                          that */
+    ak_str_t             troubled;     /* the slot it was in; "slot" may be the
+                                          one that served instead */
 
     /* staged: of the request, and of the answer to a denied one */
 
@@ -200,6 +233,14 @@ typedef struct ak_txn_s {
     bool                 running;
     bool                 finished[AK_PHASE_MAX];
     uint64_t             opened;       /* session lines, a bit each */
+    bool                 anew;         /* the session's next run is the one
+                                          that ak_txn_again() wants */
+    ak_str_t             avoided;      /* the provider of "avoid"; len 0: this
+                                          is another run */
+    ak_key_source_e      avoided_source;
+    const ak_carriers_t *carried_over; /* "collected", and how many secrets */
+    unsigned             kept;         /*   and replies, before the session */
+    unsigned             replied;
     unsigned             nsecrets;
     struct {
         uint8_t  *data;
@@ -226,6 +267,15 @@ void ak_txn_answer(ak_txn_t *t, const ak_answer_t *answer);
  */
 
 void ak_txn_abort(ak_txn_t *t);
+
+/*
+ * Takes back what session lines have done, wipes what they opened, and has them
+ * run anew by ak_stack_run(): for a host whose upstream refused the slot that
+ * it puts into t->avoid.  Who it is stays, and so do the secrets of lines of
+ * auth.  What the outcome said of the key is there until the new run.
+ */
+
+void ak_txn_again(ak_txn_t *t, const ak_stack_t *stack);
 
 /*
  * Forgets who it is: for a host that lets a request pass which the stack did
@@ -270,6 +320,14 @@ ak_reason_e ak_txn_ask_rate(ak_txn_t *t, ak_str_t name,
 
 ak_reason_e ak_txn_ask_keep(ak_txn_t *t, ak_str_t name, ak_str_t value);
 ak_reason_e ak_txn_ask_keys(ak_txn_t *t, ak_keys_t *keys);
+
+/*
+ * For modules: what is known of the slots of a set that AK_NEED_TOKENS answered
+ * for that owner and provider.
+ */
+
+ak_reason_e ak_txn_ask_slots(ak_txn_t *t, ak_str_t owner, ak_str_t provider,
+    ak_str_t packed, bool turn);
 
 /* For modules: memory that is wiped at the end.  NULL: no more. */
 

@@ -55,6 +55,13 @@ typedef struct {
 
     bool             (*get)(void *host, ak_view_e what, ak_str_t *value);
 
+    /*
+     * A variable of the proxy, of those that ak_site_t's variable() took; or
+     * NULL.  False: it has no value in this request.
+     */
+
+    bool             (*variable)(void *host, ak_str_t name, ak_str_t *value);
+
     void              *host;
 } ak_view_t;
 

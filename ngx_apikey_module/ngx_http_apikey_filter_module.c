@@ -71,6 +71,16 @@ ngx_http_apikey_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_apikey_get_ctx(r);
 
+    if (ctx != NULL && ctx->hide) {
+
+        /* the upstream is done with, and its headers with it */
+
+        ctx->hide = 0;
+        ngx_http_clean_header(r);
+
+        return ngx_http_apikey_refuse(r, ctx);
+    }
+
     if (ctx == NULL || ctx->status == 0
         || ctx->status != r->headers_out.status)
     {

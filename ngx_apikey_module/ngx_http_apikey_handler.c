@@ -181,6 +181,8 @@ ngx_http_apikey_precontent_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_http_apikey_watch_upstream(r, ctx);
+
     return NGX_DECLINED;
 }
 
@@ -590,6 +592,67 @@ ngx_http_apikey_session(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_apikey_session_again(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx)
+{
+    ak_rc_t            rc;
+    const ak_stack_t  *stack;
+
+    stack = ctx->session;
+
+    if (stack == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx->session = NULL;
+    ctx->txn.avoid = ctx->txn.slot;
+
+    ak_txn_again(&ctx->txn, stack);
+
+    rc = ngx_http_apikey_drive(r, ctx, stack, AK_SESSION_OPEN);
+
+    ctx->txn.avoid = ak_str(NULL, 0);
+
+    if (rc == AK_AGAIN) {
+
+        /* the zone does not know any more what it knew: that takes too long */
+
+        ngx_http_apikey_lookup_cancel(ctx);
+        ak_txn_abort(&ctx->txn);
+
+        return NGX_DECLINED;
+    }
+
+    if (ctx->txn.trouble != NULL) {
+        ngx_http_apikey_log_trouble(r, ctx);
+    }
+
+    if (rc != AK_OK) {
+
+        /* it was granted, and what the client gets is the upstream's answer */
+
+        ctx->txn.reason = AK_SUCCESS;
+
+        return NGX_DECLINED;
+    }
+
+    ctx->session = stack;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_apikey_refuse(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ctx->txn.reason = AK_UPSTREAM_AUTH_FAILED;
+    ctx->reported = 0;
+
+    return ngx_http_apikey_deny(r, ctx);
+}
+
+
 static void
 ngx_http_apikey_log_trouble(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
@@ -597,12 +660,21 @@ ngx_http_apikey_log_trouble(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     owner = ngx_http_apikey_ngx_str(ctx->txn.owner);
     provider = ngx_http_apikey_ngx_str(ctx->txn.provider);
-    slot = ngx_http_apikey_ngx_str(ctx->txn.slot);
+    slot = ngx_http_apikey_ngx_str(ctx->txn.troubled);
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "apikey: an upstream key %s; owner \"%V\", "
-                  "provider \"%V\", slot \"%V\"",
-                  ctx->txn.trouble, &owner, &provider, &slot);
+    if (ctx->txn.about[0] != '\0') {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "apikey: an upstream key is sealed under master key %s, "
+                      "not in this keyring; owner \"%V\", provider \"%V\", "
+                      "slot \"%V\"",
+                      ctx->txn.about, &owner, &provider, &slot);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "apikey: an upstream key %s; owner \"%V\", "
+                      "provider \"%V\", slot \"%V\"",
+                      ctx->txn.trouble, &owner, &provider, &slot);
+    }
 
     ctx->txn.trouble = NULL;
 }

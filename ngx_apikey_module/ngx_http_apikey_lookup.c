@@ -8,6 +8,7 @@
 #include "ak_tokens.h"
 #include "ngx_http_apikey_counts.h"
 #include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_pool.h"
 #include "ngx_http_apikey_zone.h"
 
 
@@ -146,6 +147,11 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     if (need->type == AK_NEED_KEYS) {
         return ngx_http_apikey_keys_newer(ctx);
+    }
+
+    if (need->type == AK_NEED_SLOTS) {
+        ngx_http_apikey_pool_lookup(ctx);
+        return NGX_OK;
     }
 
     if (ngx_http_apikey_lookup_key(need, buf, &key) != NGX_OK) {

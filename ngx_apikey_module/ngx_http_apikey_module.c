@@ -90,6 +90,13 @@ static ngx_command_t  ngx_http_apikey_commands[] = {
       0,
       NULL },
 
+    { ngx_string("apikey_intercept_refused"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_apikey_loc_conf_t, intercept),
+      NULL },
+
     { ngx_string("apikey_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_apikey_status,
@@ -258,6 +265,7 @@ ngx_http_apikey_create_loc_conf(ngx_conf_t *cf)
 
     lcf->inject = NGX_CONF_UNSET_PTR;
     lcf->limit = NGX_CONF_UNSET_PTR;
+    lcf->intercept = NGX_CONF_UNSET;
     lcf->pass = NGX_CONF_UNSET;
 
     return lcf;
@@ -285,6 +293,7 @@ ngx_http_apikey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_ptr_value(conf->limit, prev->limit, NULL);
+    ngx_conf_merge_value(conf->intercept, prev->intercept, 1);
 
     if (conf->name.data == NULL && conf->inject == NGX_CONF_UNSET_PTR
         && conf->pass == NGX_CONF_UNSET && prev->stack != NULL)

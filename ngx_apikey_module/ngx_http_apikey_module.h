@@ -106,6 +106,7 @@ typedef struct {
     ngx_http_apikey_where_t       passed;
 
     ngx_str_t                     challenge;   /* WWW-Authenticate */
+    ngx_flag_t                    intercept;   /* the upstream's refusals */
     ak_limit_t                   *limit;       /* NULL: no apikey_fail_limit */
     ak_stack_t                   *stack;       /* NULL: not enabled */
     ak_stack_t                   *rules;       /* it, as it is named */
@@ -135,6 +136,20 @@ struct ngx_http_apikey_ctx_s {
     ngx_str_t                     uri;
     const ak_stack_t             *session;     /* whose session is open */
 
+    /* of the upstream: what is called in its callbacks' place */
+
+    ngx_http_handler_pt           content;
+    ngx_int_t                   (*process_header)(ngx_http_request_t *r);
+    ngx_int_t                   (*reinit_request)(ngx_http_request_t *r);
+    ngx_http_upstream_conf_t     *upstream_conf;       /* while it is not in
+                                                          force, or NULL */
+    struct {
+        ngx_event_free_peer_pt    free;
+        void                     *data;
+        ngx_uint_t                tries;
+    }                             peer;
+    ngx_uint_t                    answer;      /* the last one's status */
+
     ngx_queue_t                   queue;       /* while it waits */
     ngx_event_t                   pause;
     uint64_t                      retry;       /* see limited; milliseconds */
@@ -151,6 +166,9 @@ struct ngx_http_apikey_ctx_s {
     unsigned                      refused:1;   /* something was not looked up */
     unsigned                      counted:1;   /* as an attempt that failed, */
     unsigned                      limited:1;   /*   of a source with too many */
+    unsigned                      again:1;     /* sent with another key */
+    unsigned                      hide:1;      /* the upstream's answer */
+    unsigned                      headed:1;    /* its header was read */
 
     /* as it was sent, where a query has carried something */
 
@@ -227,6 +245,19 @@ ngx_int_t ngx_http_apikey_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_apikey_precontent_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_apikey_log_handler(ngx_http_request_t *r);
 
+/*
+ * Opens the session anew, where the transaction is to avoid a slot, without
+ * waiting.  NGX_DECLINED: no other key can be put in.
+ */
+
+ngx_int_t ngx_http_apikey_session_again(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+
+/* The upstream refused the key: the status that the client is to get. */
+
+ngx_int_t ngx_http_apikey_refuse(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+
 /* The request's context, also after redirects have wiped r->ctx, or NULL. */
 
 ngx_http_apikey_ctx_t *ngx_http_apikey_get_ctx(ngx_http_request_t *r);
@@ -270,6 +301,14 @@ ngx_int_t ngx_http_apikey_edit(ngx_http_request_t *r,
 /* Wipes what the client sent, and what was sent upstream. */
 
 void ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx);
+
+
+/* ngx_http_apikey_upstream.c */
+
+/* From now on the answer to what was put in is looked at. */
+
+void ngx_http_apikey_watch_upstream(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
 
 
 /* ngx_http_apikey_lookup.c */

@@ -13,6 +13,8 @@ static bool ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
     ak_str_t *value);
 static bool ngx_http_apikey_view_get(void *host, ak_view_e what,
     ak_str_t *value);
+static bool ngx_http_apikey_view_variable(void *host, ak_str_t name,
+    ak_str_t *value);
 static ak_str_t ngx_http_apikey_view_query(ngx_http_request_t *r);
 static bool ngx_http_apikey_view_address(ngx_connection_t *c,
     ak_str_t *value);
@@ -83,6 +85,7 @@ ngx_http_apikey_view(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     view->header = ngx_http_apikey_view_header;
     view->get = ngx_http_apikey_view_get;
+    view->variable = ngx_http_apikey_view_variable;
     view->host = r;
 
     return (ngx_http_apikey_scan(r, ctx) == NGX_OK
@@ -228,6 +231,28 @@ ngx_http_apikey_view_get(void *host, ak_view_e what, ak_str_t *value)
     }
 
     return value->len != 0;
+}
+
+
+static bool
+ngx_http_apikey_view_variable(void *host, ak_str_t name, ak_str_t *value)
+{
+    ngx_http_request_t *r = host;
+
+    ngx_str_t                   var;
+    ngx_http_variable_value_t  *v;
+
+    var = ngx_http_apikey_ngx_str(name);
+
+    v = ngx_http_get_variable(r, &var, ngx_hash_key(var.data, var.len));
+
+    if (v == NULL || v->not_found || !v->valid) {
+        return false;
+    }
+
+    *value = ak_str(v->data, v->len);
+
+    return true;
 }
 
 

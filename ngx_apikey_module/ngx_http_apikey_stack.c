@@ -35,6 +35,8 @@ static void ngx_http_apikey_here(ngx_conf_t *cf,
     ngx_http_apikey_where_t *where);
 static void *ngx_http_apikey_conf_alloc(void *data, size_t size);
 static void ngx_http_apikey_warn(void *data, const char *text);
+static ak_rc_t ngx_http_apikey_variable(void *data, ak_str_t name,
+    ak_diag_t *d);
 
 
 #define NGX_HTTP_APIKEY_WORDS_MAX  (AK_LINES_MAX + 8)
@@ -58,6 +60,7 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     mcf->site.hold_keys = ngx_http_apikey_hold_keys;
     mcf->site.foreign = ngx_http_apikey_foreign;
     mcf->site.warn = ngx_http_apikey_warn;
+    mcf->site.variable = ngx_http_apikey_variable;
     mcf->site.data = cf;
 
     mcf->strip = ak_strip_create(&mcf->site.mem);
@@ -439,4 +442,21 @@ static void
 ngx_http_apikey_warn(void *data, const char *text)
 {
     ngx_conf_log_error(NGX_LOG_WARN, (ngx_conf_t *) data, 0, "%s", text);
+}
+
+
+/* Where there is none of that name nginx says so, when it has read all. */
+
+static ak_rc_t
+ngx_http_apikey_variable(void *data, ak_str_t name, ak_diag_t *d)
+{
+    ngx_str_t  var;
+
+    var = ngx_http_apikey_ngx_str(name);
+
+    if (ngx_http_get_variable_index(data, &var) == NGX_ERROR) {
+        return ak_diag(d, "there is no memory");
+    }
+
+    return AK_OK;
 }

@@ -29,6 +29,7 @@ static json_t *ngx_http_apikey_json_bounds(ngx_http_apikey_page_t *page);
 static json_t *ngx_http_apikey_json_zone(ngx_http_apikey_page_t *page);
 static json_t *ngx_http_apikey_json_requests(ngx_http_apikey_page_t *page);
 static json_t *ngx_http_apikey_json_lookups(ngx_http_apikey_page_t *page);
+static json_t *ngx_http_apikey_json_slots(ngx_http_apikey_page_t *page);
 
 
 const ngx_http_apikey_mode_t  ngx_http_apikey_modes[] = {
@@ -132,6 +133,9 @@ ngx_http_apikey_status_page(ngx_http_request_t *r)
     if (page == NULL
         || ngx_array_init(&page->servers, r->pool, 4,
                           sizeof(ngx_apikey_server_t))
+           != NGX_OK
+        || ngx_array_init(&page->slots, r->pool, 8,
+                          sizeof(ngx_http_apikey_slots_t))
            != NGX_OK)
     {
         return NULL;
@@ -153,6 +157,10 @@ ngx_http_apikey_status_page(ngx_http_request_t *r)
     }
 
     ngx_http_apikey_zone_state(mcf->zone, &page->zone);
+
+    if (ngx_http_apikey_pool_state(mcf->zone, &page->slots) != NGX_OK) {
+        return NULL;
+    }
 
     page->mode = ngx_http_apikey_status_mode(page);
 
@@ -278,7 +286,7 @@ ngx_http_apikey_status_json_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    json = json_pack("{s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+    json = json_pack("{s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "healthy", (int) page->healthy,
                      "version", AK_VERSION,
                      "worker", (json_int_t) ngx_pid,
@@ -287,7 +295,8 @@ ngx_http_apikey_status_json_handler(ngx_http_request_t *r)
                      "bounds", ngx_http_apikey_json_bounds(page),
                      "zone", ngx_http_apikey_json_zone(page),
                      "requests", ngx_http_apikey_json_requests(page),
-                     "lookups", ngx_http_apikey_json_lookups(page));
+                     "lookups", ngx_http_apikey_json_lookups(page),
+                     "slots", ngx_http_apikey_json_slots(page));
 
     if (json == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -512,4 +521,43 @@ ngx_http_apikey_json_lookups(ngx_http_apikey_page_t *page)
     }
 
     return json;
+}
+
+
+static json_t *
+ngx_http_apikey_json_slots(ngx_http_apikey_page_t *page)
+{
+    json_t                   *list;
+    ngx_uint_t                i;
+    ngx_http_apikey_slots_t  *s;
+
+    list = json_array();
+    s = page->slots.elts;
+
+    for (i = 0; i < page->slots.nelts; i++, s++) {
+        json_array_append_new(list,
+                  json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:o, s:I, s:I,"
+                            " s:I, s:I}",
+                            "provider", ngx_http_apikey_json_text(
+                                            s->provider.data,
+                                            s->provider.len),
+                            "slot", (s->slot.len == 0) ? json_null()
+                                    : ngx_http_apikey_json_text(s->slot.data,
+                                                                s->slot.len),
+                            "source", (s->slot.len == 0) ? "own" : "shared",
+                            "slots", (json_int_t) s->slots,
+                            "refused", (json_int_t) s->refused,
+                            "cooling", (json_int_t) s->cooling,
+                            "ready_ms", (s->ready == AK_POOL_NEVER)
+                                        ? json_null()
+                                        : json_integer((json_int_t) s->ready),
+                            "answers", (json_int_t) s->total.used,
+                            "answers_refused",
+                                        (json_int_t) s->total.refusals,
+                            "answers_busy", (json_int_t) s->total.busy,
+                            "answers_failed",
+                                        (json_int_t) s->total.failed));
+    }
+
+    return list;
 }

@@ -11,6 +11,7 @@
 #include "ngx_apikey_watch.h"
 #include "ngx_http_apikey_counts.h"
 #include "ngx_http_apikey_module.h"
+#include "ngx_http_apikey_pool.h"
 
 
 /* Of the files of the page of "apikey_status", and of nobody else. */
@@ -41,6 +42,7 @@ typedef struct {
     ngx_uint_t                    healthy;
     ngx_uint_t                    mode;
     ngx_array_t                   servers;     /* ngx_apikey_server_t */
+    ngx_array_t                   slots;       /* ngx_http_apikey_slots_t */
     ngx_uint_t                    failed;      /* there is no memory */
     ngx_array_t                  *text;        /* of what is sent */
     ngx_apikey_state_t            redis;

@@ -20,6 +20,9 @@ static void ngx_http_apikey_put_servers(ngx_http_apikey_page_t *page);
 static void ngx_http_apikey_put_invalidation(ngx_http_apikey_page_t *page);
 static void ngx_http_apikey_put_zone(ngx_http_apikey_page_t *page);
 static void ngx_http_apikey_put_counts(ngx_http_apikey_page_t *page);
+static void ngx_http_apikey_put_slots(ngx_http_apikey_page_t *page);
+static void ngx_http_apikey_put_answers(ngx_http_apikey_page_t *page,
+    ngx_http_apikey_slots_t *s, const char *outcome, uint64_t n);
 static ngx_str_t ngx_http_apikey_label(ngx_http_apikey_page_t *page,
     ngx_str_t *text);
 
@@ -52,6 +55,7 @@ ngx_http_apikey_status_text_handler(ngx_http_request_t *r)
     ngx_http_apikey_put_invalidation(page);
     ngx_http_apikey_put_zone(page);
     ngx_http_apikey_put_counts(page);
+    ngx_http_apikey_put_slots(page);
 
     if (page->failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -315,6 +319,59 @@ ngx_http_apikey_put_counts(ngx_http_apikey_page_t *page)
                                 ngx_http_apikey_sources[k], n[k]);
         }
     }
+}
+
+
+/* Owners' own slots are told of by provider, and have no name. */
+
+static void
+ngx_http_apikey_put_slots(ngx_http_apikey_page_t *page)
+{
+    ngx_uint_t                i;
+    ngx_http_apikey_slots_t  *s;
+
+    s = page->slots.elts;
+
+    ngx_http_apikey_put_head(page, "apikey_upstream_slots", "gauge",
+        "Slots of upstream keys by what their provider said last; those of "
+        "owners have no name.");
+
+    for (i = 0; i < page->slots.nelts; i++) {
+        ngx_http_apikey_put(page,
+            "apikey_upstream_slots{provider=\"%V\",slot=\"%V\","
+            "state=\"ready\"} %ui\n"
+            "apikey_upstream_slots{provider=\"%V\",slot=\"%V\","
+            "state=\"cooling\"} %ui\n"
+            "apikey_upstream_slots{provider=\"%V\",slot=\"%V\","
+            "state=\"refused\"} %ui\n",
+            &s[i].provider, &s[i].slot,
+            s[i].slots - s[i].cooling - s[i].refused,
+            &s[i].provider, &s[i].slot, s[i].cooling,
+            &s[i].provider, &s[i].slot, s[i].refused);
+    }
+
+    ngx_http_apikey_put_head(page, "apikey_upstream_answers_total", "counter",
+        "Answers of providers to upstream keys, by what they said of them.");
+
+    for (i = 0; i < page->slots.nelts; i++) {
+        ngx_http_apikey_put_answers(page, &s[i], "good", s[i].total.used
+                                    - s[i].total.refusals - s[i].total.busy
+                                    - s[i].total.failed);
+        ngx_http_apikey_put_answers(page, &s[i], "refused",
+                                    s[i].total.refusals);
+        ngx_http_apikey_put_answers(page, &s[i], "busy", s[i].total.busy);
+        ngx_http_apikey_put_answers(page, &s[i], "failed", s[i].total.failed);
+    }
+}
+
+
+static void
+ngx_http_apikey_put_answers(ngx_http_apikey_page_t *page,
+    ngx_http_apikey_slots_t *s, const char *outcome, uint64_t n)
+{
+    ngx_http_apikey_put(page, "apikey_upstream_answers_total{provider=\"%V\","
+                        "slot=\"%V\",outcome=\"%s\"} %uL\n",
+                        &s->provider, &s->slot, outcome, n);
 }
 
 

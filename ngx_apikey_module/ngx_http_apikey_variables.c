@@ -23,6 +23,8 @@ static ngx_int_t ngx_http_apikey_reason_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_apikey_cache_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_apikey_source_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_apikey_meta_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -63,6 +65,9 @@ static ngx_http_variable_t  ngx_http_apikey_vars[] = {
 
     ngx_http_apikey_var("apikey_slot", ngx_http_apikey_text_variable,
                         offsetof(ngx_http_apikey_ctx_t, txn.slot), 0),
+
+    ngx_http_apikey_var("apikey_upstream_source",
+                        ngx_http_apikey_source_variable, 0, 0),
 
     ngx_http_apikey_var("apikey_meta_", ngx_http_apikey_meta_variable, 0,
                         NGX_HTTP_VAR_PREFIX),
@@ -183,6 +188,30 @@ ngx_http_apikey_reason_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_apikey_set_variable(v, ak_error(ctx->txn.reason)->word);
+}
+
+
+static ngx_int_t
+ngx_http_apikey_source_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_apikey_ctx_t  *ctx;
+    static const ak_str_t   words[] = {
+        [AK_KEY_NONE] = ak_string(""),
+        [AK_KEY_OWN] = ak_string("own"),
+        [AK_KEY_SHARED] = ak_string("shared"),
+        [AK_KEY_ENV] = ak_string("env"),
+        [AK_KEY_FILE] = ak_string("file")
+    };
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_apikey_set_variable(v, words[ctx->txn.key_source]);
 }
 
 

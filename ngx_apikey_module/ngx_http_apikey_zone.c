@@ -36,10 +36,10 @@ typedef struct {
 
 /* Slots have room for an id or a source, and a bucket. */
 
-#define NGX_HTTP_APIKEY_SLOT_DATA  48
-#define NGX_HTTP_APIKEY_SLOT                                                 \
+#define NGX_HTTP_APIKEY_GUESS_DATA  48
+#define NGX_HTTP_APIKEY_GUESS                                                \
     ngx_align(offsetof(ngx_http_apikey_entry_t, data)                        \
-              + NGX_HTTP_APIKEY_SLOT_DATA, NGX_ALIGNMENT)
+              + NGX_HTTP_APIKEY_GUESS_DATA, NGX_ALIGNMENT)
 
 #define NGX_HTTP_APIKEY_SHARED_ROOM       16384    /* bytes, at least */
 #define NGX_HTTP_APIKEY_SHARED_RETRY      1000     /* milliseconds */
@@ -70,6 +70,7 @@ static void ngx_http_apikey_zone_delete(ngx_http_apikey_zone_t *zone,
 static ngx_http_apikey_entry_t *ngx_http_apikey_zone_take(
     ngx_http_apikey_zone_t *zone, ngx_str_t *key, uint32_t hash,
     const ak_rate_t *rate, ak_allowance_t *allowance);
+static void ngx_http_apikey_zone_bound(ngx_http_apikey_zone_t *zone);
 static ngx_uint_t ngx_http_apikey_zone_of_store(u_char letter);
 static ngx_uint_t ngx_http_apikey_zone_other(ngx_http_apikey_zone_t *zone);
 static void ngx_http_apikey_zone_forget(ngx_http_apikey_zone_t *zone);
@@ -142,6 +143,10 @@ ngx_http_apikey_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_memzero(zone->sh->guards, sizeof(zone->sh->guards));
     ngx_memzero(zone->sh->covers, sizeof(zone->sh->covers));
     zone->sh->usage = NULL;
+    ngx_queue_init(&zone->sh->pool);
+    zone->sh->pooled = 0;
+    zone->sh->cooling = ngx_current_msec;
+    zone->sh->refused = 0;
     ngx_memzero(zone->sh->entries, sizeof(zone->sh->entries));
     ngx_memzero(zone->sh->evicted, sizeof(zone->sh->evicted));
 
@@ -241,7 +246,8 @@ ngx_http_apikey_zone_init_slots(ngx_http_apikey_zone_t *zone)
     }
 
     sh->fresh = sh->slots;
-    sh->last = sh->slots + size / NGX_HTTP_APIKEY_SLOT * NGX_HTTP_APIKEY_SLOT;
+    sh->last = sh->slots
+               + size / NGX_HTTP_APIKEY_GUESS * NGX_HTTP_APIKEY_GUESS;
 
     ngx_queue_init(&sh->guesses);
     ngx_queue_init(&sh->spare);
@@ -282,13 +288,13 @@ ngx_http_apikey_zone_slot(ngx_http_apikey_zone_t *zone, size_t len)
 
     sh = zone->sh;
 
-    if (len > NGX_HTTP_APIKEY_SLOT_DATA) {
+    if (len > NGX_HTTP_APIKEY_GUESS_DATA) {
         return NULL;
     }
 
     if (ngx_queue_empty(&sh->spare) && sh->fresh != sh->last) {
         e = (ngx_http_apikey_entry_t *) sh->fresh;
-        sh->fresh += NGX_HTTP_APIKEY_SLOT;
+        sh->fresh += NGX_HTTP_APIKEY_GUESS;
         return e;
     }
 
@@ -315,14 +321,25 @@ ngx_http_apikey_zone_in_slot(ngx_http_apikey_zone_t *zone,
 }
 
 
+static ngx_inline ngx_queue_t *
+ngx_http_apikey_zone_queue(ngx_http_apikey_zone_t *zone,
+    ngx_http_apikey_entry_t *e)
+{
+    if (ngx_http_apikey_zone_in_slot(zone, e)) {
+        return &zone->sh->guesses;
+    }
+
+    return (e->data[0] == NGX_HTTP_APIKEY_SLOT) ? &zone->sh->pool
+                                                : &zone->sh->queue;
+}
+
+
 static void
 ngx_http_apikey_zone_touch(ngx_http_apikey_zone_t *zone,
     ngx_http_apikey_entry_t *e)
 {
     ngx_queue_remove(&e->queue);
-    ngx_queue_insert_head(ngx_http_apikey_zone_in_slot(zone, e)
-                          ? &zone->sh->guesses : &zone->sh->queue,
-                          &e->queue);
+    ngx_queue_insert_head(ngx_http_apikey_zone_queue(zone, e), &e->queue);
 }
 
 
@@ -511,9 +528,7 @@ ngx_http_apikey_zone_add(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     zone->sh->entries[ngx_http_apikey_zone_in_slot(zone, e)]++;
 
     ngx_rbtree_insert(&zone->sh->rbtree, &e->node);
-    ngx_queue_insert_head(ngx_http_apikey_zone_in_slot(zone, e)
-                          ? &zone->sh->guesses : &zone->sh->queue,
-                          &e->queue);
+    ngx_queue_insert_head(ngx_http_apikey_zone_queue(zone, e), &e->queue);
 
     return e;
 }
@@ -983,6 +998,88 @@ ngx_http_apikey_zone_store(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+u_char *
+ngx_http_apikey_zone_cell(ngx_http_apikey_zone_t *zone, ngx_str_t *key,
+    uint32_t hash, size_t size, ngx_uint_t make)
+{
+    ngx_http_apikey_entry_t  *e;
+
+    e = ngx_http_apikey_zone_find(zone, key, hash);
+
+    if (e != NULL) {
+        ngx_http_apikey_zone_touch(zone, e);
+        return e->data + e->key_len;
+    }
+
+    if (!make) {
+        return NULL;
+    }
+
+    e = ngx_http_apikey_zone_add(zone, key, hash, size);
+
+    if (e == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(e->data + e->key_len, size);
+
+    if (key->data[0] == NGX_HTTP_APIKEY_SLOT) {
+        zone->sh->pooled++;
+        ngx_http_apikey_zone_bound(zone);
+    }
+
+    return e->data + e->key_len;
+}
+
+
+/* The slot that was not used for longest goes where they are too many. */
+
+static void
+ngx_http_apikey_zone_bound(ngx_http_apikey_zone_t *zone)
+{
+    size_t  size;
+
+    size = zone->shpool->end - zone->shpool->start;
+
+    if (zone->sh->pooled <= size / NGX_HTTP_APIKEY_SLOT_SHARE) {
+        return;
+    }
+
+    zone->sh->pooled--;
+    ngx_http_apikey_zone_delete(zone,
+                                ngx_queue_data(ngx_queue_last(&zone->sh->pool),
+                                               ngx_http_apikey_entry_t,
+                                               queue));
+}
+
+
+ngx_uint_t
+ngx_http_apikey_zone_slots(ngx_http_apikey_zone_t *zone,
+    ngx_uint_t (*handler)(void *data, ngx_str_t *key, u_char *cell),
+    void *data)
+{
+    ngx_str_t                 key;
+    ngx_queue_t              *q;
+    ngx_http_apikey_entry_t  *e;
+
+    for (q = ngx_queue_head(&zone->sh->pool);
+         q != ngx_queue_sentinel(&zone->sh->pool);
+         q = ngx_queue_next(q))
+    {
+        e = ngx_queue_data(q, ngx_http_apikey_entry_t, queue);
+
+        key.len = e->key_len;
+        key.data = e->data;
+
+        if (!handler(data, &key, e->data + e->key_len)) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -31,6 +31,8 @@
 #define NGX_HTTP_APIKEY_KEPT        'j'        /* a digest */
 #define NGX_HTTP_APIKEY_MARK        'm'        /* name under the prefix */
 #define NGX_HTTP_APIKEY_FOREIGN     'f'        /* name */
+#define NGX_HTTP_APIKEY_TURN        'p'        /* owner ":" provider */
+#define NGX_HTTP_APIKEY_SLOT        's'        /* the same ":" slot */
 
 /* These begin with a digest of a rate: see ngx_http_apikey_limit.c. */
 
@@ -47,6 +49,10 @@
  */
 
 #define NGX_HTTP_APIKEY_ZONE_SHARE  8
+
+/* What is known of slots is kept apart too: so many bytes of zone for each. */
+
+#define NGX_HTTP_APIKEY_SLOT_SHARE  4096
 
 
 #define NGX_HTTP_APIKEY_KEY_MAX     480        /* bytes, with its letter */
@@ -86,6 +92,13 @@ typedef struct {
     u_char                       *last;        /* behind the last one */
 
     void                         *usage;       /* of keys; NULL: no table */
+
+    /* ngx_http_apikey_pool.c */
+
+    ngx_queue_t                   pool;        /* slots, last used first */
+    ngx_uint_t                    pooled;      /* how many they are */
+    ngx_msec_t                    cooling;     /* some are, until then */
+    ngx_uint_t                    refused;     /* some were, at some time */
 
     /* for the status page; 1: of what anybody can cause */
 
@@ -252,6 +265,25 @@ ngx_uint_t ngx_http_apikey_zone_known(ngx_http_apikey_zone_t *zone,
 
 ngx_int_t ngx_http_apikey_zone_kept(ngx_http_apikey_zone_t *zone,
     ngx_str_t *key, uint32_t hash, u_char *value, size_t *len);
+
+/*
+ * Bytes that are changed in place, whose key has the letter of a slot or of
+ * a turn; the zone's mutex is held.  With "make" they are made where there are
+ * none, all zero.  NULL: they are not there, or there is no room.  They have no
+ * alignment.
+ */
+
+u_char *ngx_http_apikey_zone_cell(ngx_http_apikey_zone_t *zone,
+    ngx_str_t *key, uint32_t hash, size_t size, ngx_uint_t make);
+
+/*
+ * Those of slots, the one used last first, until the handler returns 0, which
+ * is returned then.
+ */
+
+ngx_uint_t ngx_http_apikey_zone_slots(ngx_http_apikey_zone_t *zone,
+    ngx_uint_t (*handler)(void *data, ngx_str_t *key, u_char *cell),
+    void *data);
 
 /*
  * The document of a name; it is there as long as the zone.  NULL: there is no

@@ -125,6 +125,17 @@ is($r->{status}, 0, 'lines alone');
 like($r->{out}, qr/^\(file\) +account +required +ip +10\.0\.0\.0\/8/m,
     'lines alone, listed');
 
+# Only nginx knows which variables there are.
+
+$r = check("auth required key;\n"
+    . "session required inject \$arg_provider \${other} openai select=turn;\n");
+is($r->{status}, 0, 'a variable') or diag($r->{err});
+
+$r = check("auth required key;\nsession required inject my\$arg_provider;\n");
+is($r->{status}, 1, 'a variable in a word');
+like($r->{err}, qr/a variable is a word of its own/,
+    'a variable in a word, why');
+
 is(ctl(['stack', 'check', "$dir/none"])->{status}, 1, 'no file');
 is(ctl(['stack', 'check'])->{status}, 2, 'no word');
 like(ctl(['stack', 'check', '--help'])->{out}, qr/nginx -t/, 'help');

@@ -184,7 +184,14 @@ for (['unknown provider', 'openia', 'unknown provider "openia"'],
     ['no provider', 'fallback=none', 'no provider'],
     ['unknown argument', 'openai colour=red', 'unknown argument'],
     ['unknown value', 'openai fallback=maybe',
-        'it must be "shared" or "none"'],
+        '"fallback" must be shared, none, env:NAME or file:PATH'],
+    ['unknown choice', 'openai select=best', 'it must be "first" or "turn"'],
+    ['a key of the environment', 'openai fallback=env:NO_SUCH_KEY',
+        '"env:NO_SUCH_KEY": there is no such variable in the environment'],
+    ['a key of a file', 'openai fallback=file:/nowhere/key',
+        '"/nowhere/key" cannot be opened'],
+    ['a key of one provider', 'openai google fallback=env:NO_SUCH_KEY',
+        'is the key of one provider'],
     ['off and more', 'openai off', 'unknown provider'])
 {
     my ($name, $words, $reason) = @$_;

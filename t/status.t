@@ -203,7 +203,7 @@ ok(wait_for(sub { status()->{healthy} && @{ status()->{invalidation}{workers} }
 
 $s = status();
 is_deeply([ sort keys %$s ], [ sort qw(healthy version worker store
-    invalidation bounds zone requests lookups) ], 'its parts');
+    invalidation bounds zone requests lookups slots) ], 'its parts');
 is($s->{store}{type}, 'redis', 'the store');
 is($s->{store}{topology}, $single ? 'single' : ApikeyRedis::kind(),
     'its topology');

@@ -4,37 +4,45 @@
  */
 
 
-#include "ak_diag.h"
+#include "ak_held.h"
 #include "ak_modules.h"
-#include "ak_tokens.h"
+#include "ak_pool.h"
 
 
 /*
- * session ... inject PROVIDER... [fallback=shared|none]
+ * session ... inject PROVIDER... [select=first|turn|random|sticky]
+ *                               [fallback=shared|none|env:NAME|file:PATH]
  *                               [on_error=fail|fallback]
+ *                               [on_busy=soonest|refuse]
  *
  * Puts a provider's key into the forwarded request: for each provider in turn
- * the owner's own, else the shared one.  A key that is there but cannot be
- * opened ends the search, since spending another one in silence would be at
- * somebody else's cost.
+ * one of the owner's own, else what "fallback" names.  A pool of keys that is
+ * there but cannot serve ends the search, since spending another one in silence
+ * would be at somebody else's cost.
  */
+
+/* A provider, or the variable that tells it with each request. */
+
+typedef struct {
+    const ak_provider_t  *provider;
+    ak_str_t              variable;
+} ak_inject_word_t;
+
 
 typedef struct {
     ak_words_t            names;
-    const ak_provider_t **providers;
+    ak_inject_word_t     *words;
     size_t                n;
-    unsigned              fallback;
+    unsigned              select;
+    ak_str_t              from;
+    ak_key_source_e       fallback;            /* AK_KEY_NONE: there is none */
+    ak_held_t             held;                /* AK_KEY_ENV, AK_KEY_FILE */
     unsigned              on_error;
+    unsigned              on_busy;
 } ak_inject_conf_t;
 
 
 /* The order is that of the words. */
-
-typedef enum {
-    AK_FALLBACK_SHARED = 0,
-    AK_FALLBACK_NONE
-} ak_inject_fallback_e;
-
 
 typedef enum {
     AK_ON_ERROR_FAIL = 0,
@@ -42,9 +50,17 @@ typedef enum {
 } ak_inject_on_error_e;
 
 
-static const ak_str_t  ak_inject_fallbacks[] = {
-    [AK_FALLBACK_SHARED] = ak_string("shared"),
-    [AK_FALLBACK_NONE] = ak_string("none"),
+typedef enum {
+    AK_ON_BUSY_SOONEST = 0,
+    AK_ON_BUSY_REFUSE
+} ak_inject_on_busy_e;
+
+
+static const ak_str_t  ak_inject_selects[] = {
+    [AK_SELECT_FIRST] = ak_string("first"),
+    [AK_SELECT_TURN] = ak_string("turn"),
+    [AK_SELECT_RANDOM] = ak_string("random"),
+    [AK_SELECT_STICKY] = ak_string("sticky"),
     ak_string("")
 };
 
@@ -56,29 +72,57 @@ static const ak_str_t  ak_inject_on_errors[] = {
 };
 
 
+static const ak_str_t  ak_inject_on_busys[] = {
+    [AK_ON_BUSY_SOONEST] = ak_string("soonest"),
+    [AK_ON_BUSY_REFUSE] = ak_string("refuse"),
+    ak_string("")
+};
+
+
 static const ak_arg_t  ak_inject_args[] = {
     { AK_ARG_WORDS, ak_string("PROVIDER"),
       offsetof(ak_inject_conf_t, names), NULL,
       "whose keys to look for, in order" },
-    { AK_ARG_CHOICE, ak_string("fallback"),
-      offsetof(ak_inject_conf_t, fallback), ak_inject_fallbacks,
-      "what serves an owner who has no key" },
+    { AK_ARG_CHOICE, ak_string("select"),
+      offsetof(ak_inject_conf_t, select), ak_inject_selects,
+      "which of several keys serves" },
+    { AK_ARG_TEXT, ak_string("fallback"),
+      offsetof(ak_inject_conf_t, from), NULL,
+      "who has no key gets: shared, none, env:NAME or file:PATH" },
     { AK_ARG_CHOICE, ak_string("on_error"),
       offsetof(ak_inject_conf_t, on_error), ak_inject_on_errors,
-      "what becomes of a key that does not open" },
+      "what becomes of a key that does not open, or was refused" },
+    { AK_ARG_CHOICE, ak_string("on_busy"),
+      offsetof(ak_inject_conf_t, on_busy), ak_inject_on_busys,
+      "what becomes of a request while all keys are to be left alone" },
     { .type = AK_ARG_END }
 };
 
 
 typedef struct {
-    size_t                provider;
-    bool                  shared;
-    bool                  begun;
-    bool                  failed;              /* some key did not open */
+    size_t                word;
+    const ak_provider_t  *provider;
+    ak_key_source_e       source;
+    ak_need_e             asked;
+    ak_str_t              tokens;              /* packed */
+    ak_reason_e           reason;              /* of the first pool that could
+                                                  not serve */
 } ak_inject_state_t;
 
 
 static const ak_str_t  ak_inject_shared = ak_string("*");
+
+
+static ak_rc_t ak_inject_variable(ak_inject_word_t *word, ak_str_t name,
+    const ak_init_t *in);
+static ak_rc_t ak_inject_fallback(ak_inject_conf_t *conf,
+    const ak_init_t *in);
+
+static ak_reason_e ak_inject_next(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state);
+static ak_reason_e ak_inject_failed(ak_txn_t *t,
+    const ak_inject_conf_t *conf, ak_inject_state_t *state,
+    ak_reason_e reason);
 
 
 static ak_rc_t
@@ -86,121 +130,270 @@ ak_inject_init(void *data, const ak_init_t *in)
 {
     ak_inject_conf_t *conf = data;
 
-    size_t                i, j;
-    ak_str_t              name;
-    ak_mem_t             *mem;
-    const ak_provider_t  *p;
+    size_t             i, j;
+    ak_str_t           name;
+    ak_mem_t          *mem;
+    ak_inject_word_t  *word;
 
     mem = &in->site->mem;
 
-    conf->providers = mem->alloc(mem->data, (conf->names.n + 1)
-                                            * sizeof(ak_provider_t *));
-    if (conf->providers == NULL) {
+    conf->words = mem->alloc(mem->data, (conf->names.n + 1)
+                                        * sizeof(ak_inject_word_t));
+    if (conf->words == NULL) {
         return ak_diag(in->d, "there is no memory");
     }
 
     for (i = 0; i < conf->names.n; i++) {
         name = conf->names.list[i];
-        p = ak_provider_find(name);
+        word = &conf->words[i];
 
-        if (p == NULL) {
-            return ak_diag(in->d, "unknown provider \"%.*s\"", AK_FMT(name));
-        }
+        word->provider = NULL;
+        word->variable = ak_str(NULL, 0);
 
-        for (j = 0; j < conf->n; j++) {
-            if (conf->providers[j] == p) {
-                return ak_diag(in->d, "the provider \"%.*s\" is named twice",
+        if (memchr(name.data, '$', name.len) != NULL) {
+            if (ak_inject_variable(word, name, in) != AK_OK) {
+                return AK_ERROR;
+            }
+
+        } else {
+            word->provider = ak_provider_find(name);
+
+            if (word->provider == NULL) {
+                return ak_diag(in->d, "unknown provider \"%.*s\"",
                                AK_FMT(name));
             }
         }
 
-        conf->providers[conf->n++] = p;
+        for (j = 0; j < i; j++) {
+            if (conf->words[j].provider == word->provider
+                && ak_str_eq(conf->words[j].variable, word->variable))
+            {
+                return ak_diag(in->d, "the provider \"%.*s\" is named twice",
+                               AK_FMT(name));
+            }
+        }
     }
+
+    conf->n = conf->names.n;
 
     if (conf->n == 0) {
         return ak_diag(in->d, "no provider is named");
     }
 
-    return AK_OK;
+    return ak_inject_fallback(conf, in);
+}
+
+
+/* "$name" or "${name}", and nothing beside it. */
+
+static ak_rc_t
+ak_inject_variable(ak_inject_word_t *word, ak_str_t name, const ak_init_t *in)
+{
+    size_t    i;
+    uint8_t   ch;
+    ak_str_t  s;
+
+    s = ak_str(name.data + 1, name.len - 1);
+
+    if (s.len > 1 && s.data[0] == '{' && s.data[s.len - 1] == '}') {
+        s = ak_str(s.data + 1, s.len - 2);
+    }
+
+    for (i = 0; i < s.len; i++) {
+        ch = s.data[i] | 0x20;
+
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9'
+                                           && ch == s.data[i])
+              || s.data[i] == '_'))
+        {
+            break;
+        }
+    }
+
+    if (name.data[0] != '$' || s.len == 0 || i != s.len) {
+        return ak_diag(in->d, "\"%.*s\": a variable is a word of its own, "
+                       "$name or ${name}", AK_FMT(name));
+    }
+
+    if (in->site->variable == NULL) {
+        return ak_diag(in->d, "\"%.*s\": there are no variables here; name "
+                       "the provider", AK_FMT(name));
+    }
+
+    word->variable = s;
+
+    return in->site->variable(in->site->data, s, in->d);
+}
+
+
+static ak_rc_t
+ak_inject_fallback(ak_inject_conf_t *conf, const ak_init_t *in)
+{
+    if (conf->from.len == 0 || ak_str_eq(conf->from, ak_literal("shared"))) {
+        conf->fallback = AK_KEY_SHARED;
+        return AK_OK;
+    }
+
+    if (ak_str_eq(conf->from, ak_literal("none"))) {
+        conf->fallback = AK_KEY_NONE;
+        return AK_OK;
+    }
+
+    if (ak_held_is_env(conf->from)) {
+        conf->fallback = AK_KEY_ENV;
+
+    } else if (ak_held_is_file(conf->from)) {
+        conf->fallback = AK_KEY_FILE;
+
+    } else {
+
+        /* the word is not shown: it may be a key, put here by mistake */
+
+        return ak_diag(in->d, "\"fallback\" must be shared, none, env:NAME "
+                       "or file:PATH");
+    }
+
+    if (conf->n != 1 || conf->words[0].provider == NULL) {
+        return ak_diag(in->d, "\"fallback=%.*s\" is the key of one provider: "
+                       "the line must name that one alone, and not by "
+                       "a variable", AK_FMT(conf->from));
+    }
+
+    return ak_held_read(&conf->held, conf->from, &in->site->mem, in->d);
+}
+
+
+/* Which provider a word is of this request; NULL: of none. */
+
+static const ak_provider_t *
+ak_inject_provider(const ak_txn_t *t, const ak_inject_word_t *word)
+{
+    ak_str_t  name;
+
+    if (word->variable.len == 0) {
+        return word->provider;
+    }
+
+    if (t->view.variable == NULL
+        || !t->view.variable(t->view.host, word->variable, &name)
+        || name.len == 0)
+    {
+        return NULL;
+    }
+
+    return ak_provider_find(name);
 }
 
 
 static ak_str_t
 ak_inject_owner(const ak_txn_t *t, const ak_inject_state_t *state)
 {
-    return state->shared ? ak_inject_shared : t->owner;
+    return (state->source == AK_KEY_SHARED) ? ak_inject_shared : t->owner;
 }
 
 
-/* A key that is there but does not open is never told as a missing one. */
+/* A slot was refused: another of the same provider is wanted. */
 
-static ak_reason_e
-ak_inject_nothing(const ak_inject_state_t *state)
+static bool
+ak_inject_again(const ak_txn_t *t)
 {
-    return state->failed ? AK_UPSTREAM_KEY_ERROR : AK_UPSTREAM_KEY_MISSING;
+    return t->avoid.len != 0 && t->avoided.len != 0;
 }
 
 
-static ak_reason_e
-ak_inject_ask(ak_txn_t *t, const ak_inject_conf_t *conf,
-    ak_inject_state_t *state)
+static bool
+ak_inject_wanted(const ak_txn_t *t, const ak_inject_conf_t *conf,
+    const ak_inject_state_t *state)
 {
-    if (state->provider == conf->n) {
-        return ak_inject_nothing(state);
+    size_t  i;
+
+    if (state->provider == NULL) {
+        return false;
     }
 
-    return ak_txn_ask(t, AK_NEED_TOKENS, ak_inject_owner(t, state),
-                      conf->providers[state->provider]->name);
+    /* the request is on its way to the one that refused a key of it */
+
+    if (ak_inject_again(t)
+        && !ak_str_eq(state->provider->name, t->avoided))
+    {
+        return false;
+    }
+
+    /* a variable may say what another word does */
+
+    for (i = 0; i < state->word; i++) {
+        if (ak_inject_provider(t, &conf->words[i]) == state->provider) {
+            return false;
+        }
+    }
+
+    return true;
 }
 
 
-/*
- * Who comes first for a provider: its owner, where there is one.  Another
- * module of the proxy may have let the request pass ("satisfy any"): nobody
- * is known then, and only shared keys can serve.
- */
-
-static ak_reason_e
-ak_inject_provider(ak_txn_t *t, const ak_inject_conf_t *conf,
-    ak_inject_state_t *state)
+static void
+ak_inject_trouble(ak_txn_t *t, const char *trouble)
 {
-    state->shared = !t->identified;
-
-    if (state->shared && conf->fallback == AK_FALLBACK_NONE) {
-        return ak_inject_nothing(state);
-    }
-
-    return ak_inject_ask(t, conf, state);
+    t->trouble = trouble;
+    t->troubled = t->slot;
+    t->about[0] = '\0';
 }
 
 
-static ak_reason_e
-ak_inject_next(ak_txn_t *t, const ak_inject_conf_t *conf,
-    ak_inject_state_t *state)
+static void
+ak_inject_unknown_kid(ak_txn_t *t, const uint8_t *kid)
 {
-    if (!state->shared && conf->fallback != AK_FALLBACK_NONE) {
-        state->shared = true;
-        return ak_inject_ask(t, conf, state);
+    size_t             i;
+    static const char  hex[] = "0123456789abcdef";
+
+    ak_inject_trouble(t, "is sealed under a master key that is not in this "
+                         "keyring");
+
+    for (i = 0; i < AK_KID_LEN; i++) {
+        t->about[2 * i] = hex[kid[i] >> 4];
+        t->about[2 * i + 1] = hex[kid[i] & 15];
     }
 
-    state->provider++;
-
-    return ak_inject_provider(t, conf, state);
+    t->about[2 * i] = '\0';
 }
 
 
 static ak_rc_t
-ak_inject_slot(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner,
-    const ak_slot_t *slot)
+ak_inject_unseal(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner,
+    const ak_slot_t *slot, uint8_t *dst)
 {
-    ak_rc_t               rc;
+    ak_rc_t     rc;
+    ak_place_t  place;
+
+    place.owner = owner;
+    place.provider = p->name;
+    place.slot = slot->name;
+
+    rc = ak_seal_open(t->keyring, &place, slot->sealed, dst);
+
+    if (rc == AK_KID_UNKNOWN) {
+        ak_inject_unknown_kid(t, slot->sealed.data);
+
+    } else if (rc != AK_OK) {
+        ak_inject_trouble(t, "is damaged, or was sealed for another place");
+    }
+
+    return rc;
+}
+
+
+/* Puts the key of a slot into the request; NULL: the one that is held. */
+
+static ak_rc_t
+ak_inject_slot(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner,
+    const ak_slot_t *slot, const ak_held_t *held)
+{
     uint8_t              *value;
     size_t                len;
-    ak_place_t            place;
     const ak_carriage_t  *c;
 
-    if (slot->sealed.len <= AK_SEALED_MIN) {
-        t->trouble = "is no sealed token";
+    if (slot != NULL && slot->sealed.len <= AK_SEALED_MIN) {
+        ak_inject_trouble(t, "is no sealed token");
         return AK_ERROR;
     }
 
@@ -211,100 +404,187 @@ ak_inject_slot(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner,
                                             ? t->collected
                                             : &ak_carriers_default));
 
-    len = c->scheme.len + ak_seal_secret_len(slot->sealed);
+    len = c->scheme.len
+          + (slot != NULL ? ak_seal_secret_len(slot->sealed) : held->len);
     value = ak_txn_secret(t, len);
 
     if (value == NULL) {
-        t->trouble = "does not fit into memory";
+        ak_inject_trouble(t, "does not fit into memory");
         return AK_ERROR;
     }
 
     memcpy(value, c->scheme.data, c->scheme.len);
 
-    place.owner = owner;
-    place.provider = p->name;
-    place.slot = slot->name;
+    if (slot == NULL) {
+        ak_held_open(held, value + c->scheme.len);
 
-    rc = ak_seal_open(t->keyring, &place, slot->sealed,
-                      value + c->scheme.len);
-
-    if (rc != AK_OK) {
-        t->trouble = (rc == AK_KID_UNKNOWN)
-                     ? "is sealed under a master key that is not in the "
-                       "keyring"
-                     : "is damaged, or was sealed for another place";
+    } else if (ak_inject_unseal(t, p, owner, slot, value + c->scheme.len)
+               != AK_OK)
+    {
         ak_txn_secret_drop(t);
         return AK_ERROR;
     }
 
-    return ak_txn_set_header(t, c->header, ak_str(value, len));
+    if (ak_txn_set_header(t, c->header, ak_str(value, len)) != AK_OK) {
+        ak_inject_trouble(t, "finds no room among the headers");
+        ak_txn_secret_drop(t);
+        return AK_ERROR;
+    }
+
+    return AK_OK;
 }
 
 
-/* The first slot that opens; AK_NOT_FOUND: there is none at all. */
+/* Says whose key it is that serves, or would have. */
 
-static ak_rc_t
-ak_inject_open(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner)
+static void
+ak_inject_tell(ak_txn_t *t, const ak_inject_state_t *state, ak_str_t slot)
 {
-    size_t     pos;
-    ak_rc_t    rc, slots;
-    ak_slot_t  slot;
-
-    pos = 0;
-    slots = AK_NOT_FOUND;
-
-    for ( ;; ) {
-        rc = ak_tokens_next(t->answer.value, &pos, &slot);
-
-        if (rc != AK_OK) {
-            return (rc == AK_NOT_FOUND) ? slots : AK_ERROR;
-        }
-
-        t->provider = p->name;
-        t->slot = slot.name;
-
-        if (ak_inject_slot(t, p, owner, &slot) == AK_OK) {
-            return AK_OK;
-        }
-
-        slots = AK_ERROR;
-    }
+    t->provider = state->provider->name;
+    t->key_source = state->source;
+    t->slot = slot;
 }
 
 
 static ak_reason_e
-ak_inject_session(ak_txn_t *t, const void *data, void *st)
+ak_inject_held(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state)
 {
-    ak_rc_t                  rc;
-    ak_inject_state_t       *state;
-    const ak_provider_t     *p;
-    const ak_inject_conf_t  *conf;
+    ak_inject_tell(t, state, ak_str(NULL, 0));
 
-    conf = data;
-    state = st;
-
-    if (t->keyring == NULL) {
-        t->trouble = "cannot be opened without a keyring";
-        return AK_UPSTREAM_KEY_ERROR;
+    if (ak_inject_slot(t, state->provider, t->owner, NULL, &conf->held)
+        != AK_OK)
+    {
+        return ak_inject_failed(t, conf, state, AK_UPSTREAM_KEY_ERROR);
     }
 
-    if (!state->begun) {
-        state->begun = true;
-        return ak_inject_provider(t, conf, state);
+    t->carried = state->provider;
+    t->one = true;
+
+    return AK_SUCCESS;
+}
+
+
+static ak_reason_e
+ak_inject_source(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state)
+{
+    if (state->source == AK_KEY_ENV || state->source == AK_KEY_FILE) {
+        return ak_inject_held(t, conf, state);
     }
 
-    p = conf->providers[state->provider];
-    rc = t->answer.rc;
+    state->asked = AK_NEED_TOKENS;
 
-    if (rc == AK_OK) {
-        rc = ak_inject_open(t, p, ak_inject_owner(t, state));
+    return ak_txn_ask(t, AK_NEED_TOKENS, ak_inject_owner(t, state),
+                      state->provider->name);
+}
+
+
+/*
+ * Goes on with the provider of the word it is at, or of the next that names
+ * one.  Its owner comes first, where there is one: another module of the proxy
+ * may have let the request pass ("satisfy any"), and nobody is known then.
+ *
+ * Keys that are there but cannot serve are never told as missing ones.
+ */
+
+static ak_reason_e
+ak_inject_word(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state)
+{
+    for ( /* void */ ; state->word < conf->n; state->word++) {
+
+        state->provider = ak_inject_provider(t, &conf->words[state->word]);
+        state->source = t->identified ? AK_KEY_OWN : conf->fallback;
+
+        if (state->source != AK_KEY_NONE && ak_inject_wanted(t, conf, state)) {
+            return ak_inject_source(t, conf, state);
+        }
     }
 
-    switch (rc) {
+    return (state->reason == AK_SUCCESS) ? AK_UPSTREAM_KEY_MISSING
+                                         : state->reason;
+}
+
+
+static ak_reason_e
+ak_inject_next(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state)
+{
+    if (state->source == AK_KEY_OWN && conf->fallback != AK_KEY_NONE) {
+        state->source = conf->fallback;
+        return ak_inject_source(t, conf, state);
+    }
+
+    state->word++;
+
+    return ak_inject_word(t, conf, state);
+}
+
+
+/* The keys of a source are there, and none of them can serve. */
+
+static ak_reason_e
+ak_inject_failed(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state, ak_reason_e reason)
+{
+    if (state->reason == AK_SUCCESS) {
+        state->reason = reason;
+    }
+
+    if (conf->on_error == AK_ON_ERROR_FALLBACK
+        && state->source == AK_KEY_OWN)
+    {
+        return ak_inject_next(t, conf, state);
+    }
+
+    return reason;
+}
+
+
+/* The same of keys that are not even tried. */
+
+static ak_reason_e
+ak_inject_closed(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state, const char *trouble)
+{
+    ak_inject_tell(t, state, ak_str(NULL, 0));
+    ak_inject_trouble(t, trouble);
+
+    return ak_inject_failed(t, conf, state, AK_UPSTREAM_KEY_ERROR);
+}
+
+
+/* How many slots there are up to the end, or to where it is damaged. */
+
+static size_t
+ak_inject_slots(ak_str_t packed, ak_slot_t *slots)
+{
+    size_t  n, pos;
+
+    pos = 0;
+
+    for (n = 0; n < AK_SLOTS_MAX; n++) {
+        if (ak_tokens_next(packed, &pos, &slots[n]) != AK_OK) {
+            break;
+        }
+    }
+
+    return n;
+}
+
+
+static ak_reason_e
+ak_inject_tokens(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state)
+{
+    size_t     n;
+    ak_slot_t  slots[AK_SLOTS_MAX];
+
+    switch (t->answer.rc) {
 
     case AK_OK:
-        t->shared = state->shared;
-        return AK_SUCCESS;
+        break;
 
     case AK_NOT_FOUND:
         return ak_inject_next(t, conf, state);
@@ -313,18 +593,159 @@ ak_inject_session(ak_txn_t *t, const void *data, void *st)
         return AK_STORE_UNAVAILABLE;
 
     default:
-        t->provider = p->name;
-        state->failed = true;
+        return ak_inject_closed(t, conf, state, "cannot be read");
+    }
 
-        if (t->trouble == NULL) {
-            t->trouble = "cannot be read";
+    if (t->answer.value.len == 0) {
+        return ak_inject_next(t, conf, state);
+    }
+
+    n = ak_inject_slots(t->answer.value, slots);
+
+    if (n == 0) {
+        return ak_inject_closed(t, conf, state, "cannot be read");
+    }
+
+    if (t->keyring == NULL) {
+        return ak_inject_closed(t, conf, state,
+                                "cannot be opened without a keyring");
+    }
+
+    state->asked = AK_NEED_SLOTS;
+    state->tokens = t->answer.value;
+
+    return ak_txn_ask_slots(t, ak_inject_owner(t, state),
+                            state->provider->name, state->tokens,
+                            conf->select == AK_SELECT_TURN && n > 1);
+}
+
+
+/* The order to try them in. */
+
+static size_t
+ak_inject_order(ak_txn_t *t, const ak_inject_conf_t *conf,
+    const ak_inject_state_t *state, size_t all, const uint64_t *left,
+    uint8_t *order)
+{
+    uint32_t  number;
+    ak_str_t  avoid;
+
+    number = t->answer.number;
+
+    if (conf->select == AK_SELECT_RANDOM && all > 1) {
+
+        /* where there are no random bytes any number will do */
+
+        (void) ak_random(&number, sizeof(number));
+    }
+
+    avoid = (ak_inject_again(t) && state->source == t->avoided_source)
+            ? t->avoid : ak_str(NULL, 0);
+
+    return ak_pool_order(state->tokens, (ak_select_e) conf->select, left,
+                         avoid, number, t->id.len != 0 ? t->id : t->owner,
+                         order);
+}
+
+
+/* All that are left are to be left alone; the first of them ends that first. */
+
+static ak_reason_e
+ak_inject_busy(ak_txn_t *t, const ak_inject_state_t *state, uint64_t wait)
+{
+    ak_inject_tell(t, state, ak_str(NULL, 0));
+
+    t->retry = wait;
+
+    return AK_RATE_LIMITED;
+}
+
+
+/* Whether something could have served beside the slot that does. */
+
+static bool
+ak_inject_others(const ak_inject_conf_t *conf, const ak_inject_state_t *state,
+    const uint64_t *left, const uint8_t *rest, size_t n)
+{
+    if (conf->on_error == AK_ON_ERROR_FALLBACK
+        && state->source == AK_KEY_OWN && conf->fallback != AK_KEY_NONE)
+    {
+        return true;
+    }
+
+    return n != 0 && (conf->on_busy == AK_ON_BUSY_SOONEST
+                      || left == NULL || left[rest[0]] == 0);
+}
+
+
+static ak_reason_e
+ak_inject_pool(ak_txn_t *t, const ak_inject_conf_t *conf,
+    ak_inject_state_t *state)
+{
+    size_t            i, n, all;
+    uint8_t           order[AK_SLOTS_MAX];
+    ak_slot_t         slots[AK_SLOTS_MAX], *slot;
+    const uint64_t   *left;
+
+    left = (t->answer.rc == AK_OK) ? t->answer.left : NULL;
+
+    all = ak_inject_slots(state->tokens, slots);
+    n = ak_inject_order(t, conf, state, all, left, order);
+
+    for (i = 0; i < n; i++) {
+        slot = &slots[order[i]];
+
+        if (conf->on_busy == AK_ON_BUSY_REFUSE
+            && left != NULL && left[order[i]] != 0)
+        {
+            return ak_inject_busy(t, state, left[order[i]]);
         }
 
-        if (conf->on_error == AK_ON_ERROR_FALLBACK && !state->shared) {
-            return ak_inject_next(t, conf, state);
-        }
+        ak_inject_tell(t, state, slot->name);
 
-        return AK_UPSTREAM_KEY_ERROR;
+        if (ak_inject_slot(t, state->provider, ak_inject_owner(t, state),
+                           slot, NULL)
+            == AK_OK)
+        {
+            t->token = ak_pool_token(slot->sealed);
+            t->carried = state->provider;
+            t->one = !ak_inject_others(conf, state, left, order + i + 1,
+                                       n - i - 1);
+            return AK_SUCCESS;
+        }
+    }
+
+    if (n == all) {
+        return ak_inject_failed(t, conf, state, AK_UPSTREAM_KEY_ERROR);
+    }
+
+    /* those that are not in the order are what the provider refuses */
+
+    ak_inject_tell(t, state, ak_str(NULL, 0));
+
+    return ak_inject_failed(t, conf, state, AK_UPSTREAM_AUTH_FAILED);
+}
+
+
+static ak_reason_e
+ak_inject_session(ak_txn_t *t, const void *data, void *st)
+{
+    ak_inject_state_t       *state;
+    const ak_inject_conf_t  *conf;
+
+    conf = data;
+    state = st;
+
+    switch (state->asked) {
+
+    case AK_NEED_TOKENS:
+        return ak_inject_tokens(t, conf, state);
+
+    case AK_NEED_SLOTS:
+        return ak_inject_pool(t, conf, state);
+
+    default:
+        return ak_inject_word(t, conf, state);
     }
 }
 

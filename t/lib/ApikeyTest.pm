@@ -702,7 +702,7 @@ sub check_conf {
 }
 
 
-# The worker processes.
+# The worker processes; nginx's cache has processes of its own.
 
 sub workers {
     my ($self) = @_;
@@ -712,8 +712,10 @@ sub workers {
     for my $stat (glob '/proc/[0-9]*/stat') {
         my $text = _read($stat);
 
-        push @pids, $1 if $text =~ /^(\d+) \(.*\) ([A-Z]) (\d+) /
+        next unless $text =~ /^(\d+) \(.*\) ([A-Z]) (\d+) /
             && $3 == $self->{pid} && $2 ne 'Z';
+
+        push @pids, $1 if _read("/proc/$1/cmdline") !~ /^nginx: cache/;
     }
 
     return @pids;

@@ -176,6 +176,67 @@ speak_after(ak_txn_t *t, const void *data, void *st)
 }
 
 
+/* Keeps what is secret, and says something of the request and the answer. */
+
+static ak_str_t  kept_secret, opened_secret;
+
+
+static ak_reason_e
+keep_auth(ak_txn_t *t, const void *data, void *state)
+{
+    uint8_t  *p;
+
+    (void) data;
+    (void) state;
+
+    p = ak_txn_secret(t, 16);
+    assert_non_null(p);
+    memset(p, 'k', 16);
+    kept_secret = ak_str(p, 16);
+
+    t->identified = true;
+    t->owner = S("alice");
+    (void) ak_txn_reply_header(t, S("x-auth"), S("1"));
+
+    return AK_SUCCESS;
+}
+
+
+static ak_reason_e
+keep_open(ak_txn_t *t, const void *data, void *state)
+{
+    uint8_t   *p;
+    unsigned   i;
+
+    (void) data;
+    (void) state;
+
+    called("", S("k"));
+
+    for (i = 0; i < 2; i++) {
+        p = ak_txn_secret(t, 24);
+        assert_non_null(p);
+        memset(p, 's', 24);
+        opened_secret = ak_str(p, 24);
+    }
+
+    (void) ak_txn_cred(t, &ak_carriers_default);
+    (void) ak_txn_set_header(t, S("x-secret"), opened_secret);
+    (void) ak_txn_reply_header(t, S("x-session"), S("1"));
+
+    t->provider = S("openai");
+    t->slot = S("a");
+    t->key_source = AK_KEY_SHARED;
+    t->token = 7;
+    t->one = true;
+    t->trouble = "is in trouble";
+    t->about[0] = '1';
+    t->retry = 9;
+
+    return AK_SUCCESS;
+}
+
+
 static ak_rc_t
 strip_fails(const void *conf, ak_strip_t *strip)
 {
@@ -202,6 +263,9 @@ static const ak_module_t  modules[] = {
 
     { .name = ak_string("report"), MODULE,
       .run = { [AK_REPORT] = speak_after } },
+
+    { .name = ak_string("keep"),
+      .run = { [AK_AUTH] = keep_auth, [AK_SESSION_OPEN] = keep_open } },
 
     { .name = ak_string("bare"),
       .strip = strip_fails,
@@ -625,6 +689,168 @@ test_no_arguments(void **state)
 }
 
 
+/*
+ * Taken back: lines that opened are closed, the last first, and are opened
+ * anew; what auth has found out stays.
+ */
+
+static void
+test_again(void **state)
+{
+    bench_t   b;
+    ak_str_t  opened;
+    unsigned  i;
+
+    static const unit_header_t  headers[] = {
+        { "authorization", "Bearer " UNIT_KEY }, { NULL, NULL }
+    };
+
+    (void) state;
+
+    BEGIN(&b, "auth required keep",
+          "session required all tag=a",
+          "session optional all tag=b says=forbidden",
+          "session required keep",
+          "session required all tag=c asks=1");
+
+    b.t.view = unit_view(headers);
+
+    assert_int_equal(run(&b, AK_AUTH), AK_OK);
+    assert_int_equal(run(&b, AK_ACCOUNT), AK_OK);
+
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(run(&b, AK_SESSION_OPEN), AK_OK);
+        assert_calls("abkcc");
+        assert_true(b.t.finished[AK_SESSION_OPEN]);
+        assert_int_equal(b.t.neffects, 1);
+        assert_int_equal(b.t.nreplies, 2);
+        assert_int_equal(b.t.nsecrets, 3);
+        assert_int_equal(b.t.cred.carrier, AK_CARRIER_BEARER);
+        opened = opened_secret;
+
+        ak_txn_again(&b.t, b.s);
+
+        assert_calls("-c-a");
+        assert_true(unit_zero(opened.data, opened.len));
+        assert_int_equal(kept_secret.data[0], 'k');
+        assert_int_equal(b.t.nsecrets, 1);
+        assert_int_equal(b.t.neffects, 0);
+        assert_int_equal(b.t.nreplies, 1);
+        assert_str(b.t.replies[0].name, "x-auth");
+        assert_true(b.t.finished[AK_AUTH] && b.t.finished[AK_ACCOUNT]);
+        assert_false(b.t.finished[AK_SESSION_OPEN]);
+        assert_str(b.t.owner, "alice");
+
+        /* which pool it was, for the new run and for the host */
+
+        assert_str(b.t.avoided, "openai");
+        assert_int_equal(b.t.avoided_source, AK_KEY_SHARED);
+        assert_str(b.t.slot, "a");
+        assert_int_equal(b.t.token, 7);
+
+        /* how the client carried its key is known, but not what it was */
+
+        assert_int_equal(b.t.cred.carrier, AK_CARRIER_BEARER);
+        assert_int_equal(b.t.cred.value.len, 0);
+    }
+
+    ak_txn_abort(&b.t);
+    assert_true(unit_zero(kept_secret.data, kept_secret.len));
+    end(&b);
+}
+
+
+/* In the middle of the run: what was opened by then is closed. */
+
+static void
+test_again_suspended(void **state)
+{
+    bench_t  b;
+
+    (void) state;
+
+    BEGIN(&b, "auth required keep",
+          "session required all tag=a",
+          "session required all tag=b asks=1",
+          "session required all tag=c");
+
+    assert_int_equal(run(&b, AK_AUTH), AK_OK);
+    assert_int_equal(ak_stack_run(b.s, &b.t, AK_SESSION_OPEN), AK_AGAIN);
+    assert_calls("ab");
+
+    ak_txn_again(&b.t, b.s);
+    assert_calls("-a");
+    assert_int_equal(b.t.need.type, AK_NEED_NONE);
+
+    /* a late answer is nothing */
+
+    answer(&b);
+    assert_int_equal(run(&b, AK_SESSION_OPEN), AK_OK);
+    assert_calls("abbc");
+    assert_int_equal(ak_stack_run(b.s, &b.t, AK_SESSION_CLOSE), AK_OK);
+    assert_calls("-c-b-a");
+    end(&b);
+}
+
+
+/* The same of lines that have nothing to close. */
+
+static void
+test_again_bare(void **state)
+{
+    bench_t  b;
+
+    (void) state;
+
+    BEGIN(&b, "auth required keep", "session required speak tag=a",
+          "session required speak tag=b asks=1");
+
+    assert_int_equal(run(&b, AK_AUTH), AK_OK);
+    assert_int_equal(ak_stack_run(b.s, &b.t, AK_SESSION_OPEN), AK_AGAIN);
+    assert_calls("ab");
+
+    ak_txn_again(&b.t, b.s);
+    assert_int_equal(run(&b, AK_SESSION_OPEN), AK_OK);
+    assert_calls("abb");
+    end(&b);
+}
+
+
+/* A run that follows tells nothing of the one before it. */
+
+static void
+test_session_anew(void **state)
+{
+    bench_t    b;
+    ak_diag_t  d;
+
+    (void) state;
+
+    BEGIN(&b, "auth required keep", "session required keep");
+
+    assert_int_equal(run(&b, AK_AUTH), AK_OK);
+    assert_int_equal(run(&b, AK_SESSION_OPEN), AK_OK);
+    assert_int_equal(b.t.retry, 9);
+
+    b.s = ak_stack_create(&b.site, S("other"));
+    assert_int_equal(unit_add(b.s, "session required all tag=a", &d), AK_OK);
+    assert_int_equal(ak_stack_link(b.s, NULL, NULL, &d), AK_OK);
+    assert_int_equal(run(&b, AK_SESSION_OPEN), AK_OK);
+
+    assert_int_equal(b.t.neffects, 0);
+    assert_int_equal(b.t.provider.len, 0);
+    assert_int_equal(b.t.slot.len, 0);
+    assert_int_equal(b.t.key_source, AK_KEY_NONE);
+    assert_int_equal(b.t.token, 0);
+    assert_int_equal(b.t.retry, 0);
+    assert_int_equal(b.t.about[0], '\0');
+    assert_false(b.t.one);
+    assert_null(b.t.trouble);
+    assert_null(b.t.carried);
+    end(&b);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_resume),
     cmocka_unit_test(test_sufficient_resumed),
@@ -637,7 +863,11 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_report_alone),
     cmocka_unit_test(test_nosy),
     cmocka_unit_test(test_strip_fails),
-    cmocka_unit_test(test_no_arguments)
+    cmocka_unit_test(test_no_arguments),
+    cmocka_unit_test(test_again),
+    cmocka_unit_test(test_again_suspended),
+    cmocka_unit_test(test_again_bare),
+    cmocka_unit_test(test_session_anew)
 };
 
 

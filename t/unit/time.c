@@ -194,11 +194,109 @@ test_round_trip(void **state)
 }
 
 
+/* RFC 3339, 5.8, and what providers send; by Python's datetime. */
+
+static const value_t  rfc3339[] = {
+    { "2027-01-15T08:00:00Z", NOW },
+    { "2027-01-15t08:00:00z", NOW },
+    { "2027-01-15 08:00:00Z", NOW },
+    { "2027-01-15T08:00:00.1Z", NOW },
+    { "2027-01-15T08:00:00.999999999999Z", NOW },
+    { "2027-01-15T08:00:00+00:00", NOW },
+    { "2027-01-15T09:30:00+01:30", NOW },
+    { "2027-01-15T03:00:00.5-05:00", NOW },
+    { "2026-12-31T23:59:60Z", 1798761599 },
+    { "1985-04-12T23:20:50.52Z", 482196050 },
+    { "1996-12-19T16:39:57-08:00", 851042397 },
+    { "1937-01-01T12:00:27.87+00:20", -1041337173 },
+    { "9999-12-31T23:59:59Z", 253402300799 },
+    { "0000-01-01T00:00:00Z", -62167219200 }
+};
+
+
+static const char  *bad_rfc3339[] = {
+    "", "Z", "2027-01-15", "2027-01-15T08:00:00", "2027-01-15T08:00Z",
+    "2027-01-15T08:00:00.Z", "2027-01-15T08:00:00.", "2027-01-15T08:00:00.5",
+    "2027-01-15T08:00:00,5Z", "2027-01-15T08:00:00ZZ",
+    "2027-01-15T08:00:00Z ", " 2027-01-15T08:00:00Z", "2027-01-15T08:00:00+",
+    "2027-01-15T08:00:00+1", "2027-01-15T08:00:00+0100",
+    "2027-01-15T08:00:00+24:00", "2027-01-15T08:00:00+01:60",
+    "2027-01-15T08:00:00~01:00", "2027-01-15T08:00:00+01:00Z",
+    "2027-02-29T08:00:00Z", "2027-13-15T08:00:00Z", "2027-01-00T08:00:00Z",
+    "2027-01-15T24:00:00Z", "2027-01-15T08:60:00Z", "2027-01-15T08:00:61Z",
+    "2027-01-15_08:00:00Z", "2027/01/15T08:00:00Z", "+027-01-15T08:00:00Z",
+    "6m0s", "Fri, 15 Jan 2027 08:00:00 GMT"
+};
+
+
+static const value_t  http[] = {
+    { "Fri, 15 Jan 2027 08:00:00 GMT", NOW },
+    { "Sun, 06 Nov 1994 08:49:37 GMT", 784111777 },
+    { "Mon, 15 Jan 2027 08:00:00 GMT", NOW },
+    { "Tue, 29 Feb 2028 23:59:59 GMT", 1835481599 },
+    { "Thu, 31 Dec 2026 23:59:60 GMT", 1798761600 },
+    { "Thu, 01 Jan 1970 00:00:00 GMT", 0 },
+    { "Fri, 31 Dec 9999 23:59:59 GMT", 253402300799 }
+};
+
+
+static const char  *bad_http[] = {
+    "", "GMT", "Fri, 15 Jan 2027 08:00:00", "Fri, 15 Jan 2027 08:00:00 gmt",
+    "Fri, 15 Jan 2027 08:00:00 UTC", "fri, 15 Jan 2027 08:00:00 GMT",
+    "Fri, 15 jan 2027 08:00:00 GMT", "Fri, 15 Jum 2027 08:00:00 GMT",
+    "riS, 15 Jan 2027 08:00:00 GMT", "Fri, 15 anF 2027 08:00:00 GMT",
+    "Fri, 29 Feb 2027 08:00:00 GMT", "Fri, 00 Jan 2027 08:00:00 GMT",
+    "Fri, 32 Jan 2027 08:00:00 GMT", "Fri, 15 Jan 2027 24:00:00 GMT",
+    "Fri, 15 Jan 2027 08:60:00 GMT", "Fri, 15 Jan 2027 08:00:61 GMT",
+    "Fri, 5 Jan 2027 08:00:00 GMT", "Fri, 15 Jan 2027 08:00:00 GMT ",
+    " Fri, 15 Jan 2027 08:00:00 GMT", "Fri 15 Jan 2027 08:00:00 GMT",
+    "Fri, 15-Jan-2027 08:00:00 GMT", "Friday, 15-Jan-27 08:00:00 GMT",
+    "Fri Jan 15 08:00:00 2027", "Fri, -5 Jan 2027 08:00:00 GMT",
+    "2027-01-15T08:00:00Z"
+};
+
+
+static void
+check_header(ak_rc_t (*read)(ak_str_t s, int64_t *at), const value_t *good,
+    size_t ngood, const char **bad, size_t nbad)
+{
+    size_t    i;
+    int64_t   at;
+    ak_str_t  text;
+
+    for (i = 0; i < ngood; i++) {
+        text = unit_exact(ak_cstr(good[i].text));
+        assert_case(read(text, &at) == AK_OK && at == good[i].value, "%s",
+                    good[i].text);
+        unit_free(text);
+    }
+
+    for (i = 0; i < nbad; i++) {
+        text = unit_exact(ak_cstr(bad[i]));
+        assert_case(read(text, &at) == AK_ERROR, "%s", bad[i]);
+        unit_free(text);
+    }
+}
+
+
+static void
+test_headers(void **state)
+{
+    (void) state;
+
+    check_header(ak_time_rfc3339, rfc3339, ak_nitems(rfc3339), bad_rfc3339,
+                 ak_nitems(bad_rfc3339));
+    check_header(ak_time_http, http, ak_nitems(http), bad_http,
+                 ak_nitems(bad_http));
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_span),
     cmocka_unit_test(test_point),
     cmocka_unit_test(test_format),
-    cmocka_unit_test(test_round_trip)
+    cmocka_unit_test(test_round_trip),
+    cmocka_unit_test(test_headers)
 };
 
 

@@ -309,6 +309,7 @@ unit_view(const unit_header_t *headers)
     view.ncarried = 0;
     view.header = unit_header;
     view.get = unit_get;
+    view.variable = NULL;
     view.host = (void *) headers;
 
     for (h = headers; h != NULL && h->name != NULL; h++) {
@@ -408,8 +409,13 @@ unit_warn(void *data, const char *text)
 static inline ak_site_t
 unit_site(unit_pool_t *pool)
 {
-    ak_site_t  site = { pool->mem, unit_open_log, unit_hold_keys, NULL,
-                        unit_warn, pool };
+    ak_site_t  site = {
+        .mem = pool->mem,
+        .open_log = unit_open_log,
+        .hold_keys = unit_hold_keys,
+        .warn = unit_warn,
+        .data = pool
+    };
 
     return site;
 }

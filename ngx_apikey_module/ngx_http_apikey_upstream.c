@@ -1,0 +1,449 @@
+
+/*
+ * Copyright (C) ngx_apikey_module contributors
+ */
+
+
+#include "ngx_http_apikey_pool.h"
+
+
+/*
+ * What a provider says of the key that was put in.  The content handler of the
+ * location runs as it always does; after it the upstream's callbacks are
+ * ours, which call the module's own.  So the header of an answer is seen before
+ * nginx decides about it, and a request whose key was refused can be sent
+ * once more, with another key, in nginx's own way: as to a "next upstream".
+ */
+
+static ngx_int_t ngx_http_apikey_content_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_apikey_process_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_apikey_reinit_request(ngx_http_request_t *r);
+static void ngx_http_apikey_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state);
+static ngx_int_t ngx_http_apikey_answered(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static ngx_uint_t ngx_http_apikey_needs_body(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static ak_str_t ngx_http_apikey_answer_body(ngx_http_upstream_t *u);
+static bool ngx_http_apikey_answer_header(void *data, ak_str_t name,
+    ak_str_t *value);
+static void ngx_http_apikey_log_outcome(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx, ak_outcome_e outcome);
+static ngx_int_t ngx_http_apikey_send_again(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static ngx_int_t ngx_http_apikey_next(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+static ngx_int_t ngx_http_apikey_hide(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+
+
+void
+ngx_http_apikey_watch_upstream(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx)
+{
+    if (ctx->txn.carried == NULL || r->content_handler == NULL
+        || r->content_handler == ngx_http_apikey_content_handler)
+    {
+        return;
+    }
+
+    ctx->content = r->content_handler;
+    r->content_handler = ngx_http_apikey_content_handler;
+}
+
+
+/* The upstream is there when it returns, and its answer is not. */
+
+static ngx_int_t
+ngx_http_apikey_content_handler(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_upstream_t    *u;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    /* it may look at r->content_handler, and be asked once more */
+
+    r->content_handler = ctx->content;
+
+    rc = ctx->content(r);
+
+    u = r->upstream;
+
+    if (rc != NGX_DONE || u == NULL || u->process_header == NULL
+        || u->process_header == ngx_http_apikey_process_header)
+    {
+        return rc;
+    }
+
+    ctx->process_header = u->process_header;
+    ctx->reinit_request = u->reinit_request;
+
+    u->process_header = ngx_http_apikey_process_header;
+    u->reinit_request = ngx_http_apikey_reinit_request;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_process_header(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_upstream_t    *u;
+    ngx_http_apikey_ctx_t  *ctx;
+
+    u = r->upstream;
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    if (ctx->headed) {
+        return ngx_http_apikey_answered(r, ctx);
+    }
+
+    rc = ctx->process_header(r);
+
+    /* behind the status line another one reads the headers */
+
+    if (u->process_header != ngx_http_apikey_process_header) {
+        ctx->process_header = u->process_header;
+        u->process_header = ngx_http_apikey_process_header;
+    }
+
+    /* without a connection it is of nginx's cache */
+
+    if (rc != NGX_OK || u->peer.connection == NULL) {
+        return rc;
+    }
+
+    return ngx_http_apikey_answered(r, ctx);
+}
+
+
+/* nginx sends the request to the next upstream, for whatever reason. */
+
+static ngx_int_t
+ngx_http_apikey_reinit_request(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_http_upstream_t        *u;
+    ngx_http_apikey_ctx_t      *ctx;
+    ngx_http_upstream_state_t  *state;
+
+    u = r->upstream;
+    ctx = ngx_http_apikey_get_ctx(r);
+
+    rc = ctx->reinit_request(r);
+
+    ctx->headed = 0;
+    ctx->process_header = u->process_header;
+    u->process_header = ngx_http_apikey_process_header;
+
+    if (ctx->upstream_conf != NULL) {
+
+        /* the last state is that of the request which is about to be sent */
+
+        state = r->upstream_states->elts;
+
+        if (r->upstream_states->nelts > 1) {
+            state[r->upstream_states->nelts - 2].status = ctx->answer;
+        }
+
+        u->conf = ctx->upstream_conf;
+        ctx->upstream_conf = NULL;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_answered(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ak_outcome_e                 outcome;
+    ngx_http_upstream_t         *u;
+    ngx_http_apikey_loc_conf_t  *lcf;
+
+    u = r->upstream;
+
+    if (ngx_http_apikey_needs_body(r, ctx)) {
+        ctx->headed = 1;
+        return NGX_AGAIN;
+    }
+
+    ctx->headed = 0;
+    ctx->answer = u->headers_in.status_n;
+
+    outcome = ak_pool_outcome(ctx->txn.carried, ctx->answer,
+                              ngx_http_apikey_answer_body(u));
+
+    ngx_http_apikey_pool_learn(ctx, outcome, ngx_http_apikey_answer_header,
+                               u);
+
+    if (outcome == AK_OUTCOME_GOOD || outcome == AK_OUTCOME_FAILED) {
+        return NGX_OK;
+    }
+
+    ngx_http_apikey_log_outcome(r, ctx, outcome);
+
+    rc = ngx_http_apikey_send_again(r, ctx);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_apikey_module);
+
+    if (outcome == AK_OUTCOME_BUSY || !lcf->intercept) {
+        return NGX_OK;
+    }
+
+    return ngx_http_apikey_hide(r, ctx);
+}
+
+
+/*
+ * Where it takes the body to tell, more of it is read: as much as there is, and
+ * as has room behind the header.  nginx does so as if the header went on.
+ */
+
+static ngx_uint_t
+ngx_http_apikey_needs_body(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ak_str_t                         body;
+    ngx_http_upstream_t             *u;
+    ngx_http_upstream_headers_in_t  *in;
+
+    u = r->upstream;
+    in = &u->headers_in;
+
+    if (!ak_provider_marks(ctx->txn.carried, in->status_n)
+        || u->buffer.last == u->buffer.end || r->method == NGX_HTTP_HEAD)
+    {
+        return 0;
+    }
+
+    body = ngx_http_apikey_answer_body(u);
+
+    if (ak_provider_refuses(ctx->txn.carried, in->status_n, body)) {
+        return 0;
+    }
+
+    if (in->chunked) {
+        return ngx_strnstr((u_char *) body.data, "\r\n0\r\n", body.len)
+               == NULL;
+    }
+
+    return in->content_length_n > 0
+           && (off_t) body.len < in->content_length_n;
+}
+
+
+/* What of it is there. */
+
+static ak_str_t
+ngx_http_apikey_answer_body(ngx_http_upstream_t *u)
+{
+    return ak_str(u->buffer.pos, u->buffer.last - u->buffer.pos);
+}
+
+
+static bool
+ngx_http_apikey_answer_header(void *data, ak_str_t name, ak_str_t *value)
+{
+    ngx_http_upstream_t *u = data;
+
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &u->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].hash != 0 && h[i].key.len == name.len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name.data,
+                                   name.len)
+                   == 0)
+            {
+                *value = ak_str(h[i].value.data, h[i].value.len);
+                return true;
+            }
+        }
+    }
+
+    return false;
+}
+
+
+static void
+ngx_http_apikey_log_outcome(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    ak_outcome_e outcome)
+{
+    const char  *what;
+    ngx_str_t    owner, provider, slot;
+    ngx_uint_t   level;
+
+    owner = ngx_http_apikey_ngx_str(ctx->txn.key_source == AK_KEY_OWN
+                                    ? ctx->txn.owner : ak_literal("*"));
+    provider = ngx_http_apikey_ngx_str(ctx->txn.provider);
+    slot = ngx_http_apikey_ngx_str(ctx->txn.slot);
+
+    switch (outcome) {
+
+    case AK_OUTCOME_REFUSED:
+        what = "refuses an upstream key, which is not used again until it is "
+               "another one";
+        level = NGX_LOG_ERR;
+        break;
+
+    case AK_OUTCOME_FORBIDDEN:
+        what = "forbids what was asked for with an upstream key";
+        level = NGX_LOG_WARN;
+        break;
+
+    default: /* AK_OUTCOME_BUSY */
+        what = "takes no more requests with an upstream key for now";
+        level = NGX_LOG_INFO;
+        break;
+    }
+
+    ngx_log_error(level, r->connection->log, 0,
+                  "apikey: the provider %s, status %ui; owner \"%V\", "
+                  "provider \"%V\", slot \"%V\"",
+                  what, ctx->answer, &owner, &provider, &slot);
+}
+
+
+/*
+ * Once more, with the key of another slot.  NGX_DECLINED: there is none, or
+ * the body was not kept; then the transaction tells of the first slot still.
+ */
+
+static ngx_int_t
+ngx_http_apikey_send_again(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (ctx->again || ctx->txn.token == 0 || ctx->txn.one
+        || r->request_body_no_buffering)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx->again = 1;
+
+    if (ngx_http_apikey_session_again(r, ctx) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_apikey_edit(r, ctx, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    u->request_bufs = (r->request_body != NULL) ? r->request_body->bufs
+                                                : NULL;
+
+    if (u->create_request(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_apikey_next(r, ctx);
+}
+
+
+/*
+ * Has nginx take the next upstream, which may be the same one.  It does so
+ * for a 403 without holding it against the server, whatever "next_upstream"
+ * says, by a configuration of this request's own; that there was no other
+ * server to try is what free_peer() puts right.
+ */
+
+static ngx_int_t
+ngx_http_apikey_next(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_http_upstream_t       *u;
+    ngx_http_upstream_conf_t  *conf;
+
+    u = r->upstream;
+
+    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+    if (conf == NULL) {
+        return NGX_ERROR;
+    }
+
+    *conf = *u->conf;
+    conf->next_upstream |= NGX_HTTP_UPSTREAM_FT_HTTP_403
+                           |NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+    conf->next_upstream_timeout = 0;
+
+    ctx->upstream_conf = u->conf;
+    u->conf = conf;
+
+    ctx->peer.tries = ngx_max(u->peer.tries, 1);
+    ctx->peer.free = u->peer.free;
+    ctx->peer.data = u->peer.data;
+
+    u->peer.tries = ctx->peer.tries + 1;
+    u->peer.free = ngx_http_apikey_free_peer;
+    u->peer.data = ctx;
+
+    u->headers_in.status_n = NGX_HTTP_FORBIDDEN;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_apikey_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_apikey_ctx_t *ctx = data;
+
+    pc->free = ctx->peer.free;
+    pc->data = ctx->peer.data;
+
+    pc->free(pc, pc->data, state);
+
+    pc->tries = ctx->peer.tries;
+}
+
+
+/*
+ * The answer ends here: neither its body, which may have pieces of the key,
+ * nor its headers are the client's, nor is there anything to intercept, or to
+ * be asked of another server.
+ */
+
+static ngx_int_t
+ngx_http_apikey_hide(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ngx_http_upstream_t       *u;
+    ngx_http_upstream_conf_t  *conf;
+
+    u = r->upstream;
+
+    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+    if (conf == NULL) {
+        return NGX_ERROR;
+    }
+
+    *conf = *u->conf;
+    conf->next_upstream = 0;
+    conf->intercept_errors = 0;
+#if (NGX_HTTP_CACHE)
+    conf->cache_use_stale = 0;
+#endif
+
+    u->conf = conf;
+    u->headers_in.x_accel_redirect = NULL;
+
+    ctx->hide = 1;
+
+    return NGX_OK;
+}
