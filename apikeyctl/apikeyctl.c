@@ -39,6 +39,7 @@
 #define CTL_OPT_AT       0x0800
 #define CTL_OPT_UNUSED   0x1000
 #define CTL_OPT_USER     0x2000
+#define CTL_OPT_FORCE    0x4000
 #define CTL_OPT_ALL      0xffff
 
 
@@ -98,7 +99,8 @@ static const ctl_option_t  ctl_options[] = {
     { "sub", required_argument, CTL_OPT_TOKENS, offsetof(ctl_t, sub), false },
     { "at", required_argument, CTL_OPT_AT, offsetof(ctl_t, at), false },
     { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false },
-    { "user", required_argument, CTL_OPT_USER, offsetof(ctl_t, user), false }
+    { "user", required_argument, CTL_OPT_USER, offsetof(ctl_t, user), false },
+    { "force", no_argument, CTL_OPT_FORCE, offsetof(ctl_t, force), false }
 };
 
 
@@ -110,6 +112,38 @@ static const char  ctl_help_init[] =
     "Writes a keyring with a new master key and a new pepper to the file\n"
     "that --keyring names, readable by its owner alone (mode 0600).  A file\n"
     "that is there is never overwritten.\n";
+
+static const char  ctl_help_keyring_check[] =
+    "Reads the keyring, the mode of its file too, and shows its master keys:\n"
+    "their names (kids), which of them seals, and, where a store is named,\n"
+    "how many tokens each has sealed.\n"
+    "\n"
+    "Exit status: 0 all is well; 4 the keyring is of no use, or there are\n"
+    "tokens under a master key that it has not; 1 there are tokens, or whole\n"
+    "sets, that cannot be read; 3 the store cannot be.\n";
+
+static const char  ctl_help_keyring_add[] =
+    "Adds a new master key behind the others: it opens, and does not seal\n"
+    "yet.  So every nginx can learn it before anything is sealed with it.\n"
+    "Then \"apikeyctl keyring rotate KID\" lets it seal.\n";
+
+static const char  ctl_help_keyring_rotate[] =
+    "Writes a new master key before the others, so that it seals from now on,\n"
+    "or, with KID, moves that one there.  The others go on opening what they\n"
+    "have sealed.  All else in the file stays as it is.\n"
+    "\n"
+    "Then: copy the keyring to wherever it is, and reload nginx there; run\n"
+    "\"apikeyctl upstream reseal\"; then \"apikeyctl keyring retire\" the old\n"
+    "one.  Where others may run \"apikeyctl upstream set\" meanwhile, begin\n"
+    "with \"apikeyctl keyring add\": what they seal with a key that nginx has\n"
+    "not read yet cannot be opened until it has.\n";
+
+static const char  ctl_help_keyring_retire[] =
+    "Removes a master key from the keyring, if the store has no token that is\n"
+    "sealed with it.\n"
+    "\n"
+    "  --force          whatever the store has, which is not looked at: what\n"
+    "                   the key has sealed can be opened by nobody then\n";
 
 static const char  ctl_help_key_create[] =
     "Makes a key and prints it once; the store keeps a salted hash of it.\n"
@@ -203,6 +237,14 @@ static const char  ctl_help_upstream_check[] =
     "  --owner OWNER    those of this owner alone\n"
     "  --shared         the shared ones alone\n";
 
+static const char  ctl_help_upstream_reseal[] =
+    "Opens every token that is not sealed with the first master key of the\n"
+    "keyring, and seals it anew with that one.  What somebody else changes\n"
+    "meanwhile is never overwritten.  It can be interrupted, and goes on\n"
+    "where it was when it is run again.  What cannot be opened is told and\n"
+    "left as it is; then the exit status is 1.  Every nginx must have read\n"
+    "the keyring before: see \"apikeyctl keyring rotate --help\".\n";
+
 static const char  ctl_help_upstream_delete[] =
     "Removes the key of a slot.\n"
     "\n"
@@ -273,6 +315,20 @@ static const ctl_command_t  ctl_commands[] = {
     { "init", NULL, ctl_init, 0, 0, 0,
       "--keyring FILE", "make a keyring", ctl_help_init },
 
+    { "keyring", "check", ctl_keyring_check, 0, 0, 0,
+      "", "show the master keys, and what they have sealed",
+      ctl_help_keyring_check },
+
+    { "keyring", "add", ctl_keyring_add, 0, 0, 0,
+      "", "add a master key that opens only", ctl_help_keyring_add },
+
+    { "keyring", "rotate", ctl_keyring_rotate, 0, 0, 1,
+      "[KID]", "let a new master key seal", ctl_help_keyring_rotate },
+
+    { "keyring", "retire", ctl_keyring_retire, CTL_OPT_FORCE, 1, 1,
+      "KID [--force]", "remove a master key that seals nothing",
+      ctl_help_keyring_retire },
+
     { "key", "create", ctl_key_create,
       CTL_OPT_OWNER | CTL_OPT_NAME | CTL_OPT_EXPIRES | CTL_OPT_BRAND
       | CTL_OPT_LIMITS, 0, 0,
@@ -322,6 +378,9 @@ static const ctl_command_t  ctl_commands[] = {
     { "upstream", "check", ctl_upstream_check, CTL_OPT_OWNER | CTL_OPT_SHARED,
       0, 0, "[--owner OWNER | --shared]", "open each sealed key",
       ctl_help_upstream_check },
+
+    { "upstream", "reseal", ctl_upstream_reseal, 0, 0, 0,
+      "", "seal all with the first master key", ctl_help_upstream_reseal },
 
     { "upstream", "delete", ctl_upstream_delete,
       CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT, 1, 1,
@@ -766,10 +825,11 @@ ctl_run(ctl_t *ctl, int argc, char **argv)
 
         if (noun == NULL) {
             return ctl_usage(ctl, ctl->nwords == 0
-                             ? "a command is missing: init, key, upstream, "
-                               "stack, jwt or doctor"
+                             ? "a command is missing: init, keyring, key, "
+                               "upstream, stack, jwt or doctor"
                              : "there is no such command; there are init, "
-                               "key, upstream, stack, jwt and doctor");
+                               "keyring, key, upstream, stack, jwt and "
+                               "doctor");
         }
 
         return ctl_fail(CTL_USAGE, "%s \"apikeyctl %s --help\" shows the "

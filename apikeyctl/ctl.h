@@ -81,6 +81,7 @@ typedef struct {
     ctl_list_t            meta;
     bool                  shared;
     bool                  dry_run;
+    bool                  force;
     bool                  json;
 
     /* what is open */
@@ -137,7 +138,16 @@ ctl_status_e ctl_keyring_open(ctl_t *ctl);
 
 ctl_status_e ctl_keyring_load(ctl_t *ctl, ak_diag_t *d);
 
+/* Where the keyring is an environment variable, its name; else NULL. */
+
+const char *ctl_keyring_variable(const ctl_t *ctl);
+
 void ctl_kid_text(const uint8_t *kid, char text[CTL_KID_TEXT_LEN + 1]);
+
+/* The kid that a word of the command line is. */
+
+ctl_status_e ctl_kid_parse(const ctl_t *ctl, const char *word,
+    uint8_t kid[AK_KID_LEN]);
 
 /*
  * ctl_secret.c: the secret of stdin, at most max bytes to dst; "what" it is,
@@ -150,6 +160,11 @@ ctl_status_e ctl_secret_read(const char *prompt, const char *what,
 /* The commands. */
 
 ctl_status_e ctl_init(ctl_t *ctl);
+
+ctl_status_e ctl_keyring_check(ctl_t *ctl);
+ctl_status_e ctl_keyring_add(ctl_t *ctl);
+ctl_status_e ctl_keyring_rotate(ctl_t *ctl);
+ctl_status_e ctl_keyring_retire(ctl_t *ctl);
 
 ctl_status_e ctl_key_create(ctl_t *ctl);
 ctl_status_e ctl_key_list(ctl_t *ctl);
@@ -164,6 +179,7 @@ ctl_status_e ctl_key_import(ctl_t *ctl);
 ctl_status_e ctl_upstream_set(ctl_t *ctl);
 ctl_status_e ctl_upstream_list(ctl_t *ctl);
 ctl_status_e ctl_upstream_check(ctl_t *ctl);
+ctl_status_e ctl_upstream_reseal(ctl_t *ctl);
 ctl_status_e ctl_upstream_delete(ctl_t *ctl);
 
 ctl_status_e ctl_stack_check(ctl_t *ctl);

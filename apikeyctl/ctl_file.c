@@ -13,13 +13,13 @@
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ak_fline.h"
 #include "ctl_file.h"
+#include "ctl_replace.h"
 
 
 #define CTL_FILE_MODE  0640            /* of a new one: nginx's group reads */
@@ -50,6 +50,8 @@ struct ctl_file_s {
     void         *names;               /* lines by name, of tsearch(3) */
 };
 
+
+static const char  ctl_file_what[] = "the store";
 
 static const char  ctl_file_lost[] =
     "a revocation of which nobody can tell whom it concerns; nginx refuses "
@@ -310,38 +312,6 @@ ctl_file_load(ctl_t *ctl)
 }
 
 
-/*
- * A link is another name of the store, and not the store: what it leads to is
- * locked and replaced.
- */
-
-static ctl_status_e
-ctl_file_resolve(ctl_t *ctl)
-{
-    char         *real;
-    ctl_file_t   *f;
-    struct stat   st;
-
-    f = ctl->file;
-
-    if (lstat(f->path, &st) == -1 || !S_ISLNK(st.st_mode)) {
-        return CTL_DONE;
-    }
-
-    real = realpath(f->path, NULL);
-
-    if (real == NULL) {
-        return ctl_file_failed(ctl, "is a link that cannot be followed");
-    }
-
-    ctl_free(f->path);
-    f->path = ctl_strdup(ak_cstr(real));
-    free(real);
-
-    return CTL_DONE;
-}
-
-
 ctl_status_e
 ctl_file_open(ctl_t *ctl)
 {
@@ -354,7 +324,7 @@ ctl_file_open(ctl_t *ctl)
     f->lock = -1;
     ctl->file = f;
 
-    if (ctl_file_resolve(ctl) != CTL_DONE) {
+    if (ctl_replace_link(ctl_file_what, CTL_STORE, &f->path) != CTL_DONE) {
         return CTL_STORE;
     }
 
@@ -392,19 +362,18 @@ ctl_file_close(ctl_t *ctl)
 }
 
 
-static char *
-ctl_file_beside(const ctl_file_t *f, const char *suffix)
+static ctl_replace_t
+ctl_file_replace(const ctl_file_t *f)
 {
-    char    *path;
-    size_t   len;
+    ctl_replace_t  r;
 
-    len = strlen(f->path);
-    path = ctl_alloc(len + strlen(suffix) + 1);
+    r.what = ctl_file_what;
+    r.path = f->path;
+    r.old = f->there ? &f->st : NULL;
+    r.mode = CTL_FILE_MODE;
+    r.failed = CTL_STORE;
 
-    memcpy(path, f->path, len);
-    strcpy(path + len, suffix);
-
-    return path;
+    return r;
 }
 
 
@@ -413,101 +382,26 @@ ctl_file_beside(const ctl_file_t *f, const char *suffix)
 static ctl_status_e
 ctl_file_begin(ctl_t *ctl)
 {
-    char        *path;
-    ctl_file_t  *f;
+    ctl_replace_t  r;
 
-    f = ctl->file;
-    path = ctl_file_beside(f, ".lock");
+    r = ctl_file_replace(ctl->file);
+    ctl->file->lock = ctl_replace_lock(&r);
 
-    f->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    ctl_free(path);
-
-    if (f->lock == -1) {
-        return ctl_file_failed(ctl, "cannot be locked");
-    }
-
-    while (flock(f->lock, LOCK_EX) == -1) {
-
-        if (errno != EINTR) {
-            return ctl_file_failed(ctl, "cannot be locked");
-        }
-    }
-
-    return ctl_file_load(ctl);
-}
-
-
-static ctl_status_e
-ctl_file_write_all(int fd, ak_str_t text)
-{
-    ssize_t  n;
-
-    while (text.len != 0) {
-        n = write(fd, text.data, text.len);
-
-        if (n == -1) {
-
-            if (errno == EINTR) {
-                continue;
-            }
-
-            return CTL_STORE;
-        }
-
-        text.data += n;
-        text.len -= (size_t) n;
-    }
-
-    return CTL_DONE;
-}
-
-
-/*
- * What the new file is to be: the old one's mode, and whose it is, since that
- * says whether nginx may read it.
- */
-
-static ctl_status_e
-ctl_file_adopt(ctl_t *ctl, int fd)
-{
-    mode_t       mode;
-    ctl_file_t  *f;
-    struct stat  st;
-
-    f = ctl->file;
-    mode = f->there ? f->st.st_mode & 07777 : CTL_FILE_MODE;
-
-    if (fstat(fd, &st) == -1) {
-        return ctl_file_failed(ctl, "cannot be written; it is as it was");
-    }
-
-    if (f->there
-        && (f->st.st_uid != st.st_uid || f->st.st_gid != st.st_gid)
-        && fchown(fd, f->st.st_uid, f->st.st_gid) == -1)
-    {
-        return ctl_fail(CTL_STORE, "the store %s belongs to the user %u and "
-                        "the group %u, which you cannot give it; run this as "
-                        "root or as that user; it is as it was", f->path,
-                        (unsigned) f->st.st_uid, (unsigned) f->st.st_gid);
-    }
-
-    if (fchmod(fd, mode) == -1) {
-        return ctl_file_failed(ctl, "cannot be written; it is as it was");
-    }
-
-    return CTL_DONE;
+    return (ctl->file->lock == -1) ? CTL_STORE : ctl_file_load(ctl);
 }
 
 
 /* All lines to a file; those that lack an end and are not last get one. */
 
 static ctl_status_e
-ctl_file_put_lines(const ctl_file_t *f, int fd)
+ctl_file_put_lines(const void *data, int fd)
 {
-    char      *buf;
-    size_t     i, len, size;
-    ak_str_t   text;
+    char              *buf;
+    size_t             i, len, size;
+    ak_str_t           text;
+    const ctl_file_t  *f;
 
+    f = data;
     size = 1024 * 1024;
     buf = ctl_alloc(size);
     len = 0;
@@ -522,7 +416,7 @@ ctl_file_put_lines(const ctl_file_t *f, int fd)
 
         if (len + text.len + 1 > size) {
 
-            if (ctl_file_write_all(fd, ak_str(buf, len)) != CTL_DONE) {
+            if (ctl_write_all(fd, ak_str(buf, len)) != CTL_DONE) {
                 ctl_free(buf);
                 return CTL_STORE;
             }
@@ -543,61 +437,10 @@ ctl_file_put_lines(const ctl_file_t *f, int fd)
         }
     }
 
-    i = ctl_file_write_all(fd, ak_str(buf, len));
+    i = ctl_write_all(fd, ak_str(buf, len));
     ctl_free(buf);
 
     return (ctl_status_e) i;
-}
-
-
-/* The name is on the disk only when its folder is. */
-
-static void
-ctl_file_sync_folder(const char *path)
-{
-    int    fd;
-    char  *folder, *slash;
-
-    folder = ctl_strdup(ak_cstr(path));
-    slash = strrchr(folder, '/');
-
-    if (slash == NULL) {
-        strcpy(folder, ".");
-
-    } else {
-        slash[slash == folder ? 1 : 0] = '\0';
-    }
-
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd != -1) {
-        (void) fsync(fd);
-        close(fd);
-    }
-
-    ctl_free(folder);
-}
-
-
-static ctl_status_e
-ctl_file_write(ctl_t *ctl, int fd, const char *temp)
-{
-    ctl_file_t  *f;
-
-    f = ctl->file;
-
-    if (ctl_file_adopt(ctl, fd) != CTL_DONE) {
-        return CTL_STORE;
-    }
-
-    if (ctl_file_put_lines(f, fd) != CTL_DONE
-        || fsync(fd) == -1
-        || rename(temp, f->path) == -1)
-    {
-        return ctl_file_failed(ctl, "cannot be written; it is as it was");
-    }
-
-    return CTL_DONE;
 }
 
 
@@ -627,39 +470,13 @@ ctl_file_drop_marks(ctl_file_t *f)
 static ctl_status_e
 ctl_file_commit(ctl_t *ctl)
 {
-    int           fd;
-    char         *temp;
-    ctl_status_e  status;
+    ctl_replace_t  r;
 
     ctl_file_drop_marks(ctl->file);
 
-    temp = ctl_file_beside(ctl->file, ".new");
+    r = ctl_file_replace(ctl->file);
 
-    /* what somebody who was killed left: the lock says that nobody else is */
-
-    (void) unlink(temp);
-
-    fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (fd == -1) {
-        ctl_free(temp);
-        return ctl_file_failed(ctl, "cannot be written beside");
-    }
-
-    status = ctl_file_write(ctl, fd, temp);
-
-    if (status != CTL_DONE) {
-        (void) unlink(temp);
-    }
-
-    close(fd);
-    ctl_free(temp);
-
-    if (status == CTL_DONE) {
-        ctl_file_sync_folder(ctl->file->path);
-    }
-
-    return status;
+    return ctl_replace(&r, ctl_file_put_lines, ctl->file);
 }
 
 
@@ -1032,8 +849,11 @@ ctl_file_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc, int64_t *n)
 }
 
 
-ctl_status_e
-ctl_file_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
+/* *changed is set where something was, which is not in the file yet. */
+
+static ctl_status_e
+ctl_file_change_line(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
+    void *data, bool *changed)
 {
     char          *name;
     size_t         argc;
@@ -1042,25 +862,65 @@ ctl_file_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
     ak_reply_t    *reply;
     ctl_status_e   status;
 
+    argc = 0;
+    name = ctl_strdup(key);
+    reply = ctl_file_reply(ctl_file_find(ctl, name));
+
+    status = decide(data, reply, argv, &argc);
+
+    if (status == CTL_DONE && argc != 0) {
+        status = ctl_file_apply(ctl, argv, argc, &n);
+        *changed = true;
+    }
+
+    ctl_reply_free(reply);
+    ctl_free(name);
+
+    return status;
+}
+
+
+ctl_status_e
+ctl_file_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
+{
+    bool          changed;
+    ctl_status_e  status;
+
+    changed = false;
     status = ctl_file_begin(ctl);
 
     if (status == CTL_DONE) {
-        argc = 0;
-        name = ctl_strdup(key);
-        reply = ctl_file_reply(ctl_file_find(ctl, name));
+        status = ctl_file_change_line(ctl, key, decide, data, &changed);
+    }
 
-        status = decide(data, reply, argv, &argc);
+    if (status == CTL_DONE && changed) {
+        status = ctl_file_commit(ctl);
+    }
 
-        if (status == CTL_DONE && argc != 0) {
-            status = ctl_file_apply(ctl, argv, argc, &n);
+    ctl_file_unlock(ctl->file);
 
-            if (status == CTL_DONE) {
-                status = ctl_file_commit(ctl);
-            }
-        }
+    return status;
+}
 
-        ctl_reply_free(reply);
-        ctl_free(name);
+
+ctl_status_e
+ctl_file_change_all(ctl_t *ctl, const ctl_names_t *names, ctl_next_pt next,
+    ctl_decide_pt decide, void *data)
+{
+    bool          changed;
+    size_t        i;
+    ctl_status_e  status;
+
+    changed = false;
+    status = ctl_file_begin(ctl);
+
+    for (i = 0; i < names->n && status == CTL_DONE && next(data, i); i++) {
+        status = ctl_file_change_line(ctl, ak_cstr(names->names[i]), decide,
+                                      data, &changed);
+    }
+
+    if (status == CTL_DONE && changed) {
+        status = ctl_file_commit(ctl);
     }
 
     ctl_file_unlock(ctl->file);

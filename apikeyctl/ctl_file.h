@@ -32,6 +32,8 @@ ctl_status_e ctl_file_fetch(ctl_t *ctl, const ctl_names_t *names,
     ctl_reply_pt handler, void *data);
 ctl_status_e ctl_file_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
     void *data);
+ctl_status_e ctl_file_change_all(ctl_t *ctl, const ctl_names_t *names,
+    ctl_next_pt next, ctl_decide_pt decide, void *data);
 ctl_status_e ctl_file_add(ctl_t *ctl, ctl_entry_t *entries, size_t n);
 
 

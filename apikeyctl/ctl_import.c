@@ -9,12 +9,11 @@
 #endif
 
 #include <search.h>
-#include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ak_mem.h"
 #include "ak_time.h"
+#include "ctl_bar.h"
 #include "ctl_key.h"
 #include "ctl_rows.h"
 
@@ -25,7 +24,6 @@
  * that was cut off is just repeated.
  */
 
-#define CTL_BAR_WIDTH    30
 #define CTL_IMPORT_TOLD  100           /* bad rows */
 
 
@@ -44,8 +42,7 @@ typedef struct {
     uint64_t       imported;
     uint64_t       there;
     uint64_t       skipped;
-    bool           bar;
-    int64_t        drawn;              /* when, seconds */
+    ctl_bar_t      bar;
 } ctl_import_t;
 
 
@@ -62,43 +59,12 @@ static const char *const  ctl_import_forms[] = {
 static void
 ctl_import_bar(ctl_import_t *im, bool last)
 {
-    int       i, full;
-    char      bar[CTL_BAR_WIDTH + 1];
-    int64_t   now;
     uint64_t  done, all;
 
-    now = (int64_t) time(NULL);
-
-    if (!im->bar || (!last && now == im->drawn)) {
-        return;
-    }
-
-    im->drawn = now;
     ctl_rows_progress(im->rows, &done, &all);
 
-    if (all == 0) {
-        fprintf(stderr, "\r%llu rows",
-                (unsigned long long) (im->imported + im->there
-                                      + im->skipped));
-
-    } else {
-        full = (int) (done * CTL_BAR_WIDTH / all);
-
-        for (i = 0; i < CTL_BAR_WIDTH; i++) {
-            bar[i] = (i < full) ? '#' : '.';
-        }
-
-        bar[CTL_BAR_WIDTH] = '\0';
-
-        fprintf(stderr, "\r[%s] %3d%% %llu rows", bar,
-                (int) (done * 100 / all),
-                (unsigned long long) (im->imported + im->there
-                                      + im->skipped));
-    }
-
-    if (last) {
-        fputc('\n', stderr);
-    }
+    ctl_bar_draw(&im->bar, done, all, im->imported + im->there + im->skipped,
+                 last);
 }
 
 
@@ -111,9 +77,7 @@ ctl_import_bad(ctl_import_t *im, unsigned number, const char *why)
         return;
     }
 
-    if (im->bar) {
-        fputc('\r', stderr);
-    }
+    ctl_bar_leave(&im->bar);
 
     (void) ctl_fail(CTL_REFUSED, "row %u is skipped: %s%s", number, why,
                     im->skipped == CTL_IMPORT_TOLD
@@ -595,7 +559,7 @@ ctl_key_import(ctl_t *ctl)
     memset(&im, 0, sizeof(ctl_import_t));
     im.ctl = ctl;
     im.now = (int64_t) time(NULL);
-    im.bar = isatty(STDERR_FILENO);
+    ctl_bar_init(&im.bar, "rows");
 
     status = ctl_import_options(&im, &form);
 

@@ -16,60 +16,7 @@
 
 #include "ak_mem.h"
 #include "ctl_print.h"
-
-
-static ak_rc_t
-ctl_init_write(int fd, const char *text, size_t len)
-{
-    ssize_t  n;
-
-    while (len > 0) {
-        n = write(fd, text, len);
-
-        if (n < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-
-            return AK_ERROR;
-        }
-
-        text += n;
-        len -= (size_t) n;
-    }
-
-    return AK_OK;
-}
-
-
-/* The name of a new file is on the disk when its folder is. */
-
-static void
-ctl_init_sync_folder(const char *path)
-{
-    int          fd;
-    char        *folder;
-    const char  *slash;
-
-    slash = strrchr(path, '/');
-
-    if (slash == NULL) {
-        folder = ctl_strdup(ak_literal("."));
-
-    } else {
-        folder = ctl_strdup(ak_str(path, slash == path
-                                         ? 1 : (size_t) (slash - path)));
-    }
-
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ctl_free(folder);
-
-    if (fd != -1) {
-        /* some file systems cannot; the file itself has been synced */
-        (void) fsync(fd);
-        close(fd);
-    }
-}
+#include "ctl_replace.h"
 
 
 static ctl_status_e
@@ -90,14 +37,15 @@ ctl_init_file(const char *path, const char *text, size_t len)
                         strerror(errno));
     }
 
-    if (fchmod(fd, 0600) != 0 || ctl_init_write(fd, text, len) != AK_OK
+    if (fchmod(fd, 0600) != 0
+        || ctl_write_all(fd, ak_str(text, len)) != CTL_DONE
         || fsync(fd) != 0)
     {
         err = errno;
         close(fd);
 
     } else if (close(fd) == 0) {
-        ctl_init_sync_folder(path);
+        ctl_sync_folder(path);
         return CTL_DONE;
 
     } else {

@@ -28,6 +28,43 @@ ctl_kid_text(const uint8_t *kid, char text[CTL_KID_TEXT_LEN + 1])
 }
 
 
+ctl_status_e
+ctl_kid_parse(const ctl_t *ctl, const char *word, uint8_t kid[AK_KID_LEN])
+{
+    size_t       i;
+    const char  *digit;
+
+    static const char  hex[] = "0123456789abcdef";
+
+    memset(kid, 0, AK_KID_LEN);
+
+    for (i = 0; i < CTL_KID_TEXT_LEN && word[i] != '\0'; i++) {
+        digit = strchr(hex, word[i]);
+
+        if (digit == NULL) {
+            break;
+        }
+
+        kid[i / 2] = (uint8_t) (kid[i / 2] << 4 | (digit - hex));
+    }
+
+    if (i != CTL_KID_TEXT_LEN || word[i] != '\0') {
+        return ctl_usage(ctl, "a master key is named by its kid, 8 of 0-9 and "
+                         "a-f; \"apikeyctl keyring check\" shows them");
+    }
+
+    return CTL_DONE;
+}
+
+
+const char *
+ctl_keyring_variable(const ctl_t *ctl)
+{
+    return (strncmp(ctl->keyring, CTL_ENV, sizeof(CTL_ENV) - 1) == 0)
+           ? ctl->keyring + sizeof(CTL_ENV) - 1 : NULL;
+}
+
+
 static ak_keyring_t *
 ctl_keyring_env(const char *name, ak_diag_t *d)
 {
@@ -54,12 +91,14 @@ ctl_keyring_env(const char *name, ak_diag_t *d)
 ctl_status_e
 ctl_keyring_load(ctl_t *ctl, ak_diag_t *d)
 {
-    ak_diag_t  why;
+    ak_diag_t    why;
+    const char  *variable;
 
     memset(&why, 0, sizeof(ak_diag_t));
+    variable = ctl_keyring_variable(ctl);
 
-    if (strncmp(ctl->keyring, CTL_ENV, sizeof(CTL_ENV) - 1) == 0) {
-        ctl->keys = ctl_keyring_env(ctl->keyring + sizeof(CTL_ENV) - 1, &why);
+    if (variable != NULL) {
+        ctl->keys = ctl_keyring_env(variable, &why);
 
     } else {
         ctl->keys = ak_keyring_load(ctl->keyring, &why);

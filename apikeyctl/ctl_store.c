@@ -125,6 +125,34 @@ ctl_store_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide, void *data)
 }
 
 
+static ctl_status_e
+ctl_redis_change_all(ctl_t *ctl, const ctl_names_t *names, ctl_next_pt next,
+    ctl_decide_pt decide, void *data)
+{
+    size_t        i;
+    ctl_status_e  status;
+
+    status = CTL_DONE;
+
+    for (i = 0; i < names->n && status == CTL_DONE && next(data, i); i++) {
+        status = ctl_redis_change(ctl, &ctl_redis_record,
+                                  ak_cstr(names->names[i]), decide, data);
+    }
+
+    return status;
+}
+
+
+ctl_status_e
+ctl_store_change_all(ctl_t *ctl, const ctl_names_t *names, ctl_next_pt next,
+    ctl_decide_pt decide, void *data)
+{
+    return ctl_store_is_file(ctl)
+           ? ctl_file_change_all(ctl, names, next, decide, data)
+           : ctl_redis_change_all(ctl, names, next, decide, data);
+}
+
+
 ak_rc_t
 ctl_store_mark_key(const ctl_t *ctl, ak_str_t id, uint8_t *dst, ak_str_t *key)
 {

@@ -85,6 +85,17 @@ typedef ctl_status_e (*ctl_decide_pt)(void *data, const ak_reply_t *reply,
 ctl_status_e ctl_store_change(ctl_t *ctl, ak_str_t key, ctl_decide_pt decide,
     void *data);
 
+/*
+ * The same of many names, one after the other; a file is written once, at the
+ * end.  next() is called before each, and ends all by false: what was changed
+ * before stays so, as it does after a failure, but for a file.
+ */
+
+typedef bool (*ctl_next_pt)(void *data, size_t i);
+
+ctl_status_e ctl_store_change_all(ctl_t *ctl, const ctl_names_t *names,
+    ctl_next_pt next, ctl_decide_pt decide, void *data);
+
 
 /*
  * Marks (see ak_mark.h) are hashes of the fields "at" and "expires", in Redis
