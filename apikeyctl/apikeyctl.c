@@ -40,7 +40,9 @@
 #define CTL_OPT_UNUSED   0x1000
 #define CTL_OPT_USER     0x2000
 #define CTL_OPT_FORCE    0x4000
-#define CTL_OPT_ALL      0xffff
+#define CTL_OPT_APP_KEY  0x10000
+#define CTL_OPT_REPLACE  0x20000
+#define CTL_OPT_ALL      0xffffffff
 
 
 typedef struct {
@@ -100,7 +102,11 @@ static const ctl_option_t  ctl_options[] = {
     { "at", required_argument, CTL_OPT_AT, offsetof(ctl_t, at), false },
     { "shared", no_argument, CTL_OPT_SHARED, offsetof(ctl_t, shared), false },
     { "user", required_argument, CTL_OPT_USER, offsetof(ctl_t, user), false },
-    { "force", no_argument, CTL_OPT_FORCE, offsetof(ctl_t, force), false }
+    { "force", no_argument, CTL_OPT_FORCE, offsetof(ctl_t, force), false },
+    { "app-key", required_argument, CTL_OPT_APP_KEY,
+      offsetof(ctl_t, app_key), false },
+    { "replace", no_argument, CTL_OPT_REPLACE,
+      offsetof(ctl_t, replace), false }
 };
 
 
@@ -180,10 +186,33 @@ static const char  ctl_help_key_import[] =
     "                   owner, name, expires, scopes, routes, ips, rate,\n"
     "                   meta.NAME\n"
     "  --format json    an object a line, with the members above\n"
+    "  --format APP     what open-webui, lmnr, lobehub or litellm exports, as\n"
+    "                   CSV or JSON lines; lmnr and litellm have nothing but\n"
+    "                   a weak hash of a key: rotate those\n"
+    "  --app-key SOURCE env:NAME or file:PATH, KEY_VAULTS_SECRET of lobehub,\n"
+    "                   whose keys are sealed\n"
     "  --owner OWNER    of rows that name none\n"
     "  --name NAME      of rows that name none\n"
     "  --expires WHEN   of rows that do not say\n"
     "  --dry-run        check the rows and write nothing\n";
+
+static const char  ctl_help_upstream_import[] =
+    "Reads the providers' secrets of another application from FILE or from\n"
+    "standard input, opens them with that application's key, seals each anew,\n"
+    "stores it, and opens what was stored once more.  A slot that is there is\n"
+    "left as it is, so that an import that was interrupted is just started\n"
+    "again.  A bad row is told and skipped; then the exit status is 1.\n"
+    "\n"
+    "  --format FORMAT  lmnr, intern3-gcm, intern3-cbc or lobechat-vault, as\n"
+    "                   CSV or JSON lines; env, lines NAME=VALUE; or json,\n"
+    "                   an object a line with owner, provider, slot, secret\n"
+    "  --app-key SOURCE env:NAME or file:PATH of the application's key; not\n"
+    "                   for env and json\n"
+    "  --owner OWNER    of rows that name none\n"
+    "  --shared         rows that name no owner serve those who have no key\n"
+    "  --slot SLOT      of rows that name none (without it, \"default\")\n"
+    "  --replace        replaces what a slot holds\n"
+    "  --dry-run        opens the rows and writes nothing\n";
 
 static const char  ctl_help_stack_check[] =
     "Reads the apikey_stack blocks of an nginx configuration file, or a file\n"
@@ -361,9 +390,10 @@ static const ctl_command_t  ctl_commands[] = {
 
     { "key", "import", ctl_key_import,
       CTL_OPT_OWNER | CTL_OPT_NAME | CTL_OPT_EXPIRES | CTL_OPT_FORMAT
-      | CTL_OPT_DRY_RUN, 0, 0,
-      "[--format text|csv|json] [--owner OWNER] [--name NAME] "
-      "[--expires WHEN] [--dry-run]",
+      | CTL_OPT_APP_KEY | CTL_OPT_DRY_RUN, 0, 0,
+      "[--format text|csv|json|open-webui|lmnr|lobehub|litellm] "
+      "[--app-key SOURCE] [--owner OWNER] [--name NAME] [--expires WHEN] "
+      "[--dry-run]",
       "take over keys from standard input", ctl_help_key_import },
 
     { "upstream", "set", ctl_upstream_set,
@@ -386,6 +416,15 @@ static const ctl_command_t  ctl_commands[] = {
       CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT, 1, 1,
       "(--owner OWNER | --shared) PROVIDER [--slot SLOT]",
       "remove the key of a slot", ctl_help_upstream_delete },
+
+    { "upstream", "import", ctl_upstream_import,
+      CTL_OPT_OWNER | CTL_OPT_SHARED | CTL_OPT_SLOT | CTL_OPT_FORMAT
+      | CTL_OPT_APP_KEY | CTL_OPT_REPLACE | CTL_OPT_DRY_RUN, 0, 1,
+      "--format lmnr|intern3-gcm|intern3-cbc|lobechat-vault|env|json "
+      "[--app-key SOURCE] [--owner OWNER | --shared] [--slot SLOT] "
+      "[--replace] [--dry-run] [FILE]",
+      "take over secrets of another application",
+      ctl_help_upstream_import },
 
     { "stack", "check", ctl_stack_check, 0, 1, 1,
       "FILE", "check stacks of a configuration", ctl_help_stack_check },

@@ -75,6 +75,7 @@ typedef struct {
     const char           *sub;
     const char           *at;
     const char           *user;
+    const char           *app_key;
     ctl_list_t            scopes;
     ctl_list_t            routes;
     ctl_list_t            ips;
@@ -82,6 +83,7 @@ typedef struct {
     bool                  shared;
     bool                  dry_run;
     bool                  force;
+    bool                  replace;
     bool                  json;
 
     /* what is open */
@@ -181,6 +183,7 @@ ctl_status_e ctl_upstream_list(ctl_t *ctl);
 ctl_status_e ctl_upstream_check(ctl_t *ctl);
 ctl_status_e ctl_upstream_reseal(ctl_t *ctl);
 ctl_status_e ctl_upstream_delete(ctl_t *ctl);
+ctl_status_e ctl_upstream_import(ctl_t *ctl);
 
 ctl_status_e ctl_stack_check(ctl_t *ctl);
 

@@ -22,6 +22,7 @@ typedef struct {
     uint64_t       n;
     uint64_t       bad;
     uint64_t       expired;
+    uint64_t       weak;
     uint64_t       sealed;
 } ctl_census_t;
 
@@ -68,6 +69,7 @@ ctl_census_key(void *data, size_t i, const ak_reply_t *reply)
     }
 
     c->expired += (rec.expires != 0 && rec.expires <= c->now);
+    c->weak += (ak_hash_weak(&rec.hash) && rec.replaced_by.len == 0);
 }
 
 
@@ -208,6 +210,14 @@ ctl_doctor_records(ctl_doctor_t *doc)
                     "read", (unsigned long long) keys.n,
                     (unsigned long long) keys.expired,
                     (unsigned long long) keys.bad);
+
+    if (keys.weak != 0) {
+        ctl_doctor_tell(doc, CTL_FOUND_WARNING, "weak hashes", "",
+                        "\"apikeyctl key rotate\" them",
+                        "%llu keys came from an application that had an "
+                        "unsalted hash of them",
+                        (unsigned long long) keys.weak);
+    }
 
     ctl_doctor_tell(doc, CTL_FOUND_OK, "upstream keys", "", NULL,
                     "%llu, of which %llu cannot be %s",

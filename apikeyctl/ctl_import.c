@@ -13,9 +13,9 @@
 
 #include "ak_mem.h"
 #include "ak_time.h"
-#include "ctl_bar.h"
+#include "ctl_app.h"
+#include "ctl_intake.h"
 #include "ctl_key.h"
-#include "ctl_rows.h"
 
 
 /*
@@ -24,26 +24,32 @@
  * that was cut off is just repeated.
  */
 
-#define CTL_IMPORT_TOLD  100           /* bad rows */
+typedef struct {
+    ctl_t            *ctl;
+    ctl_intake_t      in;
+    ctl_rows_e        form;
+    const ctl_app_t  *app;             /* NULL: columns have our names */
+    ak_import_key_t   app_key;
+    bool              opens;           /* app_key is there */
+    uint8_t          *opened;          /* room for a key that was sealed */
+    ak_digest_t      *digest;
+    int64_t           now;
+    int64_t           expires;         /* of rows that do not say */
 
+    ctl_entry_t      *entries;         /* the batch */
+    size_t            n;
+    size_t            size;
+    void             *names;           /* those of the batch, tsearch(3) */
+} ctl_import_t;
+
+
+/* A row: what is no field of a record, beside the record. */
 
 typedef struct {
-    ctl_t         *ctl;
-    ctl_rows_t    *rows;
-    ak_digest_t   *digest;
-    int64_t        now;
-    int64_t        expires;            /* of rows that do not say */
-
-    ctl_entry_t   *entries;            /* the batch */
-    size_t         n;
-    size_t         size;
-    void          *names;              /* those of the batch, tsearch(3) */
-
-    uint64_t       imported;
-    uint64_t       there;
-    uint64_t       skipped;
-    ctl_bar_t      bar;
-} ctl_import_t;
+    ak_str_t     key;
+    ak_str_t     hash;
+    ak_record_t  rec;
+} ctl_import_row_t;
 
 
 static const ak_str_t  ctl_expires = ak_string("expires");
@@ -56,46 +62,18 @@ static const char *const  ctl_import_forms[] = {
 };
 
 
-static void
-ctl_import_bar(ctl_import_t *im, bool last)
-{
-    uint64_t  done, all;
-
-    ctl_rows_progress(im->rows, &done, &all);
-
-    ctl_bar_draw(&im->bar, done, all, im->imported + im->there + im->skipped,
-                 last);
-}
-
-
-/* A bad row is told by its number and what is wrong, never by its bytes. */
-
-static void
-ctl_import_bad(ctl_import_t *im, unsigned number, const char *why)
-{
-    if (im->skipped++ >= CTL_IMPORT_TOLD) {
-        return;
-    }
-
-    ctl_bar_leave(&im->bar);
-
-    (void) ctl_fail(CTL_REFUSED, "row %u is skipped: %s%s", number, why,
-                    im->skipped == CTL_IMPORT_TOLD
-                    ? "; further ones are only counted" : "");
-}
-
-
 /* Where a column goes; NULL: nowhere as it is, or there is no such one. */
 
 static ak_str_t *
-ctl_import_place(ak_record_t *rec, ak_str_t *key, ak_str_t name)
+ctl_import_place(ctl_import_row_t *row, ak_str_t name)
 {
-    size_t  i;
+    size_t        i;
+    ak_record_t  *rec = &row->rec;
     struct {
         ak_str_t   name;
         ak_str_t  *value;
     } texts[] = {
-        { ak_string("key"), key },
+        { ak_string("key"), &row->key },
         { ak_string("owner"), &rec->owner },
         { ak_string("name"), &rec->name },
         { ak_string("scopes"), &rec->scopes },
@@ -114,15 +92,21 @@ ctl_import_place(ak_record_t *rec, ak_str_t *key, ak_str_t name)
 }
 
 
-static bool
-ctl_import_known(ak_str_t name)
+static ctl_cell_e
+ctl_import_cell(const void *data, ak_str_t name)
 {
-    ak_str_t     key;
-    ak_record_t  rec;
+    static ctl_import_row_t  row;      /* asked of, and not written to */
 
-    return ctl_import_place(&rec, &key, name) != NULL
-           || ak_str_eq(name, ctl_expires)
-           || ak_str_starts(name, ctl_meta);
+    (void) data;
+
+    if (ak_str_eq(name, ak_literal("key"))) {
+        return CTL_CELL_NEEDED;
+    }
+
+    return (ctl_import_place(&row, name) != NULL
+            || ak_str_eq(name, ctl_expires)
+            || ak_str_starts(name, ctl_meta))
+           ? CTL_CELL_TEXT : CTL_CELL_UNKNOWN;
 }
 
 
@@ -141,25 +125,67 @@ ctl_import_utf8(ak_str_t s)
 
 
 /*
+ * What only applications have.  A key that was switched off there is none here;
+ * one that could only write gets a scope for that.
+ */
+
+static bool
+ctl_import_special(ctl_import_row_t *row, ak_str_t name, ak_str_t value)
+{
+    if (ak_str_eq(name, ak_literal("hash"))) {
+        row->hash = value;
+
+    } else if (ak_str_eq(name, ak_literal("ingest"))) {
+
+        if (ctl_app_flag(value)) {
+            row->rec.scopes = ak_literal("ingest");
+        }
+
+    } else if (ak_str_eq(name, ak_literal("enabled"))) {
+
+        if (!ctl_app_flag(value)) {
+            row->rec.status = AK_STATUS_DISABLED;
+        }
+
+    } else if (ak_str_eq(name, ak_literal("blocked"))) {
+
+        if (ctl_app_flag(value)) {
+            row->rec.status = AK_STATUS_DISABLED;
+        }
+
+    } else {
+        return false;
+    }
+
+    return true;
+}
+
+
+/*
  * Columns are told by their number: their values, and the names in what lacks
  * its header, may be keys.
  */
 
 static ak_rc_t
-ctl_import_field(ctl_import_t *im, const ctl_row_t *row, size_t n,
-    ak_str_t *key, ak_record_t *rec, ak_diag_t *d)
+ctl_import_field(ctl_import_t *im, const ctl_row_t *r, size_t n,
+    ctl_import_row_t *row, ak_diag_t *d)
 {
+    ak_rc_t            rc;
     ak_str_t           name, *place;
     const ak_field_t  *f;
 
-    f = &row->fields[n++];
+    f = &r->fields[n++];
+    name = (im->app == NULL) ? f->name
+                             : ak_cstr(ctl_app_field(im->app, f->name));
 
-    if (!ctl_import_known(f->name)) {
+    if (im->app == NULL ? ctl_import_cell(NULL, name) == CTL_CELL_UNKNOWN
+                        : ctl_app_cell(im->app, f->name) == CTL_CELL_UNKNOWN)
+    {
         return ak_diag(d, "the name of its member %zu is none that is known",
                        n);
     }
 
-    if (f->value.len == 0) {
+    if (f->value.len == 0 || name.len == 0) {
         return AK_OK;
     }
 
@@ -167,26 +193,33 @@ ctl_import_field(ctl_import_t *im, const ctl_row_t *row, size_t n,
         return ak_diag(d, "its value %zu is no UTF-8", n);
     }
 
-    place = ctl_import_place(rec, key, f->name);
+    if (im->app != NULL && ctl_import_special(row, name, f->value)) {
+        return AK_OK;
+    }
+
+    place = ctl_import_place(row, name);
 
     if (place != NULL) {
         *place = f->value;
         return AK_OK;
     }
 
-    if (ak_str_eq(f->name, ctl_expires)) {
+    if (ak_str_eq(name, ctl_expires)) {
+        rc = (im->app == NULL)
+             ? ak_time_point(f->value, im->now, &row->rec.expires, NULL)
+             : ctl_app_expires(f->value, im->now, &row->rec.expires);
 
-        if (ak_time_point(f->value, im->now, &rec->expires, NULL) != AK_OK) {
-            return ak_diag(d, "its value %zu, when it expires, is no time",
-                           n);
+        if (rc != AK_OK) {
+            return ak_diag(d, "its value %zu, when it expires, is no time%s",
+                           n, im->app == NULL ? "" : " to come");
         }
 
         return AK_OK;
     }
 
-    name = ak_str(f->name.data + ctl_meta.len, f->name.len - ctl_meta.len);
+    name = ak_str(name.data + ctl_meta.len, name.len - ctl_meta.len);
 
-    if (ctl_limits_meta(rec, name, f->value, NULL) != AK_OK) {
+    if (ctl_limits_meta(&row->rec, name, f->value, NULL) != AK_OK) {
         return ak_diag(d, "its value %zu, of meta, has no valid name, is "
                        "longer than %d bytes, has a control character, is "
                        "there twice or is one too many", n, CTL_META_MAX);
@@ -236,6 +269,100 @@ ctl_import_hash(ctl_import_t *im, ak_str_t key, ak_record_t *rec,
     }
 
     return AK_OK;
+}
+
+
+/* A key that its application has the hash of: 64 hex digits. */
+
+static ak_rc_t
+ctl_import_weak(ctl_import_t *im, ak_str_t hex, ak_record_t *rec,
+    uint8_t *buf, ak_str_t *id, ak_diag_t *d)
+{
+    size_t       i;
+    const char  *p, *q;
+    static const char  digits[] = "0123456789abcdef";
+
+    if (hex.len != 2 * AK_SHA256_LEN) {
+        return ak_diag(d, "its hash has not 64 hex digits");
+    }
+
+    for (i = 0; i < AK_SHA256_LEN; i++) {
+        p = memchr(digits, hex.data[2 * i] | 0x20, 16);
+        q = memchr(digits, hex.data[2 * i + 1] | 0x20, 16);
+
+        if (p == NULL || q == NULL) {
+            return ak_diag(d, "its hash has not 64 hex digits");
+        }
+
+        rec->hash.sum[i] = (uint8_t) ((p - digits) << 4 | (q - digits));
+    }
+
+    rec->hash.alg = (uint8_t) im->app->weak;
+
+    if (ak_key_weak_id(im->app->weak, rec->hash.sum, im->ctl->keys, buf)
+        != AK_OK)
+    {
+        return ak_diag(d, "its key is of another system, which needs a "
+                       "keyring with a pepper");
+    }
+
+    *id = ak_str(buf, AK_KEY_FOREIGN_ID_LEN);
+
+    return AK_OK;
+}
+
+
+/* LobeHub seals its keys, to show them again; raw ones have no colon. */
+
+static ak_rc_t
+ctl_import_unseal(ctl_import_t *im, ctl_import_row_t *row, ak_diag_t *d)
+{
+    size_t              len;
+    ak_import_e         class;
+    ak_import_sealed_t  sealed;
+
+    if (im->app == NULL || !im->app->sealed
+        || memchr(row->key.data, ':', row->key.len) == NULL)
+    {
+        return AK_OK;
+    }
+
+    memset(&sealed, 0, sizeof(ak_import_sealed_t));
+    sealed.value = row->key;
+
+    class = im->opens ? ak_import_open(&im->app_key, &sealed, im->opened, &len)
+                      : AK_IMPORT_KEY_MISSING;
+
+    if (class != AK_IMPORT_OK) {
+        return ak_diag(d, "%s", ak_import_class(class));
+    }
+
+    row->key = ak_str(im->opened, len);
+
+    return AK_OK;
+}
+
+
+static ak_rc_t
+ctl_import_identify(ctl_import_t *im, ctl_import_row_t *row, uint8_t *buf,
+    ak_str_t *id, ak_diag_t *d)
+{
+    if (im->app != NULL && im->app->weak != 0) {
+
+        return (row->hash.len == 0)
+               ? ak_diag(d, "it has no hash")
+               : ctl_import_weak(im, row->hash, &row->rec, buf, id, d);
+    }
+
+    if (row->key.len == 0) {
+        return ak_diag(d, "it has no key");
+    }
+
+    if (ctl_import_unseal(im, row, d) != AK_OK) {
+        return AK_ERROR;
+    }
+
+    return ctl_import_hash(im, row->key, &row->rec, buf, id, d);
 }
 
 
@@ -342,13 +469,18 @@ ctl_import_forget(ctl_import_t *im)
 }
 
 
-/* Hands the batch to the store. */
+/* Hands the batch to the store, once it is full. */
 
 static ctl_status_e
-ctl_import_flush(ctl_import_t *im)
+ctl_import_flush(void *data, bool last)
 {
-    size_t        i;
-    ctl_status_e  status;
+    size_t         i;
+    ctl_import_t  *im = data;
+    ctl_status_e   status;
+
+    if (im->n < im->size && !last) {
+        return CTL_DONE;
+    }
 
     status = CTL_DONE;
 
@@ -359,55 +491,46 @@ ctl_import_flush(ctl_import_t *im)
     for (i = 0; i < im->n && status == CTL_DONE; i++) {
 
         if (im->entries[i].there) {
-            im->there++;
+            im->in.there++;
 
         } else {
-            im->imported++;
+            im->in.imported++;
         }
     }
 
     ctl_import_forget(im);
-    ctl_import_bar(im, false);
 
     return status;
 }
 
 
 static ak_rc_t
-ctl_import_row(ctl_import_t *im, const ctl_row_t *row, ak_diag_t *d)
+ctl_import_add(ctl_import_t *im, const ctl_row_t *r, ctl_import_row_t *row,
+    ak_diag_t *d)
 {
     size_t        i;
     uint8_t       buf[AK_KEY_FOREIGN_ID_LEN], name[AK_STORE_KEY_MAX];
-    ak_str_t      key, id, place;
-    ak_record_t   rec;
+    ak_str_t      id, place;
     ctl_entry_t  *e;
 
-    memset(&rec, 0, sizeof(ak_record_t));
-
-    key = ak_str(NULL, 0);
-    rec.owner = ak_cstr(im->ctl->owner);
-    rec.name = ak_cstr(im->ctl->name);
-    rec.status = AK_STATUS_ACTIVE;
-    rec.created = im->now;
-    rec.expires = im->expires;
-
-    for (i = 0; i < row->n; i++) {
-        if (ctl_import_field(im, row, i, &key, &rec, d) != AK_OK) {
+    for (i = 0; i < r->n; i++) {
+        if (ctl_import_field(im, r, i, row, d) != AK_OK) {
             return AK_ERROR;
         }
     }
 
-    if (key.len == 0) {
-        return ak_diag(d, "it has no key");
+    if (row->key.len == 0 && row->hash.len == 0) {
+        return ak_diag(d, "it has no %s",
+                       im->app == NULL ? "key" : im->app->columns[0].name);
     }
 
-    if (ctl_import_check(&rec, d) != AK_OK
-        || ctl_import_hash(im, key, &rec, buf, &id, d) != AK_OK)
+    if (ctl_import_check(&row->rec, d) != AK_OK
+        || ctl_import_identify(im, row, buf, &id, d) != AK_OK)
     {
         return AK_ERROR;
     }
 
-    if (!ctl_limits_fit(&rec)) {
+    if (!ctl_limits_fit(&row->rec)) {
         return ak_diag(d, "it is too large for a record");
     }
 
@@ -424,75 +547,55 @@ ctl_import_row(ctl_import_t *im, const ctl_row_t *row, ak_diag_t *d)
         != e->key)
     {
         ctl_free(e->key);
-        im->there++;
+        im->in.there++;
         return AK_OK;
     }
 
-    ctl_import_keep(e, &rec);
+    ctl_import_keep(e, &row->rec);
     im->n++;
 
     return AK_OK;
 }
 
 
-static ctl_status_e
-ctl_import_rows(ctl_import_t *im)
+static ak_rc_t
+ctl_import_row(void *data, const ctl_row_t *r, ak_diag_t *d)
 {
-    ak_rc_t       rc;
-    ak_diag_t     d;
-    ctl_row_t     row;
-    ctl_status_e  status;
+    ctl_import_t      *im = data;
+    ctl_import_row_t   row;
 
-    for ( ;; ) {
-        d.text[0] = '\0';
-        rc = ctl_rows_next(im->rows, &row, &d);
+    memset(&row, 0, sizeof(ctl_import_row_t));
 
-        if (rc == AK_NOT_FOUND) {
-            return ctl_import_flush(im);
-        }
+    row.rec.owner = ak_cstr(im->ctl->owner);
+    row.rec.name = ak_cstr(im->ctl->name);
+    row.rec.status = AK_STATUS_ACTIVE;
+    row.rec.created = im->now;
+    row.rec.expires = im->expires;
 
-        if (rc == AK_UNAVAILABLE) {
-            return ctl_fail(CTL_REFUSED, "%s", d.text);
-        }
-
-        if (rc == AK_OK) {
-            rc = ctl_import_row(im, &row, &d);
-        }
-
-        if (rc != AK_OK) {
-            ctl_import_bad(im, row.number, d.text);
-        }
-
-        if (im->n == im->size) {
-            status = ctl_import_flush(im);
-
-            if (status != CTL_DONE) {
-                return status;
-            }
-        }
-    }
+    return ctl_import_add(im, r, &row, d);
 }
 
 
 static void
 ctl_import_print(const ctl_import_t *im)
 {
-    json_t  *object;
+    json_t              *object;
+    const ctl_intake_t  *in = &im->in;
 
     if (!im->ctl->json) {
         ctl_print_text("%s%llu, already there %llu, skipped %llu.",
                        im->ctl->dry_run ? "To be imported or there: "
                                         : "Imported ",
-                       (unsigned long long) im->imported,
-                       (unsigned long long) im->there,
-                       (unsigned long long) im->skipped);
+                       (unsigned long long) in->imported,
+                       (unsigned long long) in->there,
+                       (unsigned long long) in->skipped);
         return;
     }
 
     object = json_object();
-    ctl_set(object, "imported", json_integer((json_int_t) im->imported));
-    ctl_set(object, "there", json_integer((json_int_t) im->there));
-    ctl_set(object, "skipped", json_integer((json_int_t) im->skipped));
+    ctl_set(object, "imported", json_integer((json_int_t) in->imported));
+    ctl_set(object, "there", json_integer((json_int_t) in->there));
+    ctl_set(object, "skipped", json_integer((json_int_t) in->skipped));
     ctl_set(object, "dry_run", json_boolean(im->ctl->dry_run));
     ctl_print_json(object);
     json_decref(object);
@@ -500,31 +603,48 @@ ctl_import_print(const ctl_import_t *im)
 
 
 static ctl_status_e
-ctl_import_options(ctl_import_t *im, ctl_rows_e *form)
+ctl_import_format(ctl_import_t *im)
 {
-    size_t        i;
+    size_t  i;
+    ctl_t  *ctl;
+
+    ctl = im->ctl;
+    im->form = CTL_ROWS_TEXT;
+
+    if (ctl->format == NULL) {
+        return CTL_DONE;
+    }
+
+    im->app = ctl_app_of_keys(ctl->format);
+
+    if (im->app != NULL) {
+        im->form = im->app->rows;
+        return CTL_DONE;
+    }
+
+    for (i = 0; i < ak_nitems(ctl_import_forms); i++) {
+        if (strcmp(ctl->format, ctl_import_forms[i]) == 0) {
+            im->form = (ctl_rows_e) i;
+            return CTL_DONE;
+        }
+    }
+
+    return ctl_usage(ctl, "--format is text, csv, json, open-webui, lmnr, "
+                     "lobehub or litellm");
+}
+
+
+static ctl_status_e
+ctl_import_options(ctl_import_t *im)
+{
     ctl_t        *ctl;
     ak_diag_t     d;
     ctl_status_e  status;
 
     ctl = im->ctl;
-    *form = CTL_ROWS_TEXT;
+    status = ctl_import_format(im);
 
-    for (i = 0; ctl->format != NULL; i++) {
-
-        if (i == ak_nitems(ctl_import_forms)) {
-            return ctl_usage(ctl, "--format is text, csv or json");
-        }
-
-        if (strcmp(ctl->format, ctl_import_forms[i]) == 0) {
-            *form = (ctl_rows_e) i;
-            break;
-        }
-    }
-
-    status = CTL_DONE;
-
-    if (ctl->owner != NULL) {
+    if (status == CTL_DONE && ctl->owner != NULL) {
         status = ctl_name_check(ctl, "--owner", ctl->owner);
     }
 
@@ -543,60 +663,93 @@ ctl_import_options(ctl_import_t *im, ctl_rows_e *form)
         return ctl_usage(ctl, "--expires: %s", d.text);
     }
 
+    if (ctl->app_key != NULL) {
+
+        if (im->app == NULL || !im->app->sealed) {
+            return ctl_usage(ctl, "this format has nothing that is sealed: "
+                             "--app-key is of no use");
+        }
+
+        status = ctl_app_key(ctl, im->app, &im->app_key);
+        im->opens = (status == CTL_DONE);
+    }
+
     /* keys that were made here need no pepper */
 
-    return (ctl->keyring == NULL) ? CTL_DONE : ctl_keyring_open(ctl);
+    if (status == CTL_DONE && ctl->keyring != NULL) {
+        status = ctl_keyring_open(ctl);
+    }
+
+    return status;
+}
+
+
+static ctl_status_e
+ctl_import_all(ctl_import_t *im)
+{
+    ctl_status_e  status;
+
+    im->digest = ak_digest_create();
+
+    if (im->digest == NULL) {
+        return ctl_fail(CTL_REFUSED, "OpenSSL cannot prepare SHA-256");
+    }
+
+    im->size = ctl_store_batch(im->ctl);
+    im->entries = ctl_alloc(im->size * sizeof(ctl_entry_t));
+    im->opened = im->opens ? ctl_alloc(CTL_ROW_MAX) : NULL;
+
+    ctl_intake_begin(&im->in, im->ctl,
+                     ctl_rows_open(im->form,
+                                   im->app == NULL ? ctl_import_cell
+                                                   : ctl_app_cell,
+                                   im->app,
+                                   im->app == NULL
+                                   ? "key" : im->app->columns[0].name));
+
+    status = ctl_intake_run(&im->in, ctl_import_row, ctl_import_flush, im);
+
+    if (status == CTL_DONE) {
+        ctl_import_print(im);
+        status = im->in.skipped ? CTL_REFUSED : CTL_DONE;
+
+    } else {
+        (void) ctl_fail(status, "%llu keys were imported before; repeat the "
+                        "import to go on",
+                        (unsigned long long) im->in.imported);
+    }
+
+    ctl_import_forget(im);
+    ctl_intake_end(&im->in);
+    ctl_free(im->entries);
+    ctl_free(im->opened);
+    ak_digest_free(im->digest);
+
+    return status;
 }
 
 
 ctl_status_e
 ctl_key_import(ctl_t *ctl)
 {
-    ctl_rows_e    form;
     ctl_import_t  im;
     ctl_status_e  status;
 
     memset(&im, 0, sizeof(ctl_import_t));
     im.ctl = ctl;
     im.now = (int64_t) time(NULL);
-    ctl_bar_init(&im.bar, "rows");
 
-    status = ctl_import_options(&im, &form);
+    status = ctl_import_options(&im);
 
     if (status == CTL_DONE) {
         status = ctl_store_open(ctl);
     }
 
-    if (status != CTL_DONE) {
-        return status;
-    }
-
-    im.digest = ak_digest_create();
-
-    if (im.digest == NULL) {
-        return ctl_fail(CTL_REFUSED, "OpenSSL cannot prepare SHA-256");
-    }
-
-    im.size = ctl_store_batch(ctl);
-    im.entries = ctl_alloc(im.size * sizeof(ctl_entry_t));
-    im.rows = ctl_rows_open(form, ctl_import_known);
-
-    status = ctl_import_rows(&im);
-    ctl_import_bar(&im, true);
-
     if (status == CTL_DONE) {
-        ctl_import_print(&im);
-        status = im.skipped ? CTL_REFUSED : CTL_DONE;
-
-    } else {
-        (void) ctl_fail(status, "%llu keys were imported before; repeat the "
-                        "import to go on", (unsigned long long) im.imported);
+        status = ctl_import_all(&im);
     }
 
-    ctl_import_forget(&im);
-    ctl_rows_close(im.rows);
-    ctl_free(im.entries);
-    ak_digest_free(im.digest);
+    ak_mem_wipe(&im.app_key, sizeof(ak_import_key_t));
 
     return status;
 }

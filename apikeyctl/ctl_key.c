@@ -119,6 +119,10 @@ ctl_key_object(ak_str_t id, const ak_record_t *rec)
     ctl_key_set_text(object, "rate", rec->rate);
     ctl_key_set_text(object, "replaced_by", rec->replaced_by);
 
+    if (ak_hash_weak(&rec->hash)) {
+        ctl_set(object, "warning", json_string(CTL_KEY_WEAK));
+    }
+
     if (rec->nmeta == 0) {
         return object;
     }
@@ -156,7 +160,8 @@ static const ctl_column_t  ctl_key_lines[] = {
     { "routes", "routes", false },
     { "ips", "ips", false },
     { "rate", "rate", false },
-    { "replaced by", "replaced_by", false }
+    { "replaced by", "replaced_by", false },
+    { "warning", "warning", false }
 };
 
 
@@ -353,6 +358,14 @@ ctl_key_print_list(const ctl_t *ctl, const json_t *rows)
 
         if (why != NULL) {
             ctl_print_text("damaged record %s: %s; its key is refused",
+                           json_string_value(json_object_get(row, "id")),
+                           json_string_value(why));
+        }
+
+        why = json_object_get(row, "warning");
+
+        if (why != NULL) {
+            ctl_print_text("%s: %s",
                            json_string_value(json_object_get(row, "id")),
                            json_string_value(why));
         }

@@ -19,6 +19,10 @@
 ctl_status_e ctl_key_place(ctl_t *ctl, ak_str_t id, uint8_t *dst,
     ak_str_t *key);
 
+/* Of a key whose hash is weak, see ak_hash.h. */
+
+#define CTL_KEY_WEAK  "weak hash: rotate"
+
 /* A record as it is shown, without its hash; printed as lines. */
 
 json_t *ctl_key_object(ak_str_t id, const ak_record_t *rec);

@@ -5,6 +5,8 @@
 
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,11 +15,14 @@
 
 
 #define CTL_ROWS_BUFFER  65536
+#define CTL_ROWS_NUMBER  24            /* bytes of one, with a zero */
 
 
 struct ctl_rows_s {
     ctl_rows_e   form;
-    bool       (*known)(ak_str_t name);
+    ctl_cell_pt  cell;
+    const void  *data;                 /* of cell() */
+    const char  *needed;
 
     uint8_t      buf[CTL_ROWS_BUFFER];
     size_t       pos;
@@ -40,11 +45,13 @@ struct ctl_rows_s {
     size_t       nnames;
 
     json_t      *json;
+    char         numbers[CTL_ROW_FIELDS][CTL_ROWS_NUMBER];
 };
 
 
 ctl_rows_t *
-ctl_rows_open(ctl_rows_e form, bool (*known)(ak_str_t name))
+ctl_rows_open(ctl_rows_e form, ctl_cell_pt cell, const void *data,
+    const char *needed)
 {
     ctl_rows_t   *rows;
     struct stat   st;
@@ -53,13 +60,42 @@ ctl_rows_open(ctl_rows_e form, bool (*known)(ak_str_t name))
     memset(rows, 0, sizeof(ctl_rows_t));
 
     rows->form = form;
-    rows->known = known;
+    rows->cell = cell;
+    rows->data = data;
+    rows->needed = needed;
 
     if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode)) {
         rows->all = (uint64_t) st.st_size;
     }
 
     return rows;
+}
+
+
+/* The path is not shown: it may be a secret that was typed in its place. */
+
+ctl_status_e
+ctl_rows_input(const char *path)
+{
+    int  fd;
+
+    fd = open(path, O_RDONLY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return ctl_fail(CTL_REFUSED, "the file cannot be opened: %s",
+                        strerror(errno));
+    }
+
+    if (dup2(fd, STDIN_FILENO) == -1) {
+        (void) ctl_fail(CTL_REFUSED, "the file cannot be read: %s",
+                        strerror(errno));
+        close(fd);
+        return CTL_REFUSED;
+    }
+
+    close(fd);
+
+    return CTL_DONE;
 }
 
 
@@ -225,21 +261,66 @@ ctl_rows_next_text(ctl_rows_t *rows, ctl_row_t *row, ak_diag_t *d)
 }
 
 
+/* A value that is no string, as databases have them; null is an empty one. */
+
 static ak_rc_t
-ctl_rows_json_add(ctl_row_t *row, const char *name, const json_t *value,
-    ak_diag_t *d)
+ctl_rows_json_text(ctl_rows_t *rows, size_t n, ctl_cell_e cell,
+    const json_t *value, ak_str_t *text)
 {
+    if (json_is_string(value)) {
+        *text = ak_str(json_string_value(value), json_string_length(value));
+        return AK_OK;
+    }
+
+    if (json_is_null(value)) {
+        *text = ak_literal("");
+        return AK_OK;
+    }
+
+    if (cell == CTL_CELL_NEEDED) {
+        return AK_ERROR;
+    }
+
+    if (json_is_boolean(value)) {
+        *text = ak_cstr(json_is_true(value) ? "true" : "false");
+        return AK_OK;
+    }
+
+    if (json_is_integer(value)) {
+        (void) snprintf(rows->numbers[n], CTL_ROWS_NUMBER, "%lld",
+                        (long long) json_integer_value(value));
+        *text = ak_cstr(rows->numbers[n]);
+        return AK_OK;
+    }
+
+    return AK_ERROR;
+}
+
+
+static ak_rc_t
+ctl_rows_json_add(ctl_rows_t *rows, ctl_row_t *row, const char *name,
+    const json_t *value, ak_diag_t *d)
+{
+    ctl_cell_e  cell;
+
+    cell = rows->cell(rows->data, ak_cstr(name));
+
+    if (cell == CTL_CELL_IGNORED) {
+        return AK_OK;
+    }
+
     if (row->n == CTL_ROW_FIELDS) {
         return ak_diag(d, "it has more than %d members", CTL_ROW_FIELDS);
     }
 
-    if (!json_is_string(value)) {
+    if (ctl_rows_json_text(rows, row->n, cell, value,
+                           &row->fields[row->n].value)
+        != AK_OK)
+    {
         return ak_diag(d, "a member is no string");
     }
 
     row->fields[row->n].name = ak_cstr(name);
-    row->fields[row->n].value = ak_str(json_string_value(value),
-                                       json_string_length(value));
     row->n++;
 
     return AK_OK;
@@ -274,7 +355,7 @@ ctl_rows_next_json(ctl_rows_t *rows, ctl_row_t *row, ak_diag_t *d)
 
     json_object_foreach(rows->json, name, value) {
 
-        if (ctl_rows_json_add(row, name, value, d) != AK_OK) {
+        if (ctl_rows_json_add(rows, row, name, value, d) != AK_OK) {
             return AK_ERROR;
         }
     }
@@ -437,16 +518,17 @@ ctl_rows_header(ctl_rows_t *rows, ak_diag_t *d)
 static ak_rc_t
 ctl_rows_names(const ctl_rows_t *rows, ak_diag_t *d)
 {
-    bool    key;
-    size_t  i, k;
+    bool        needed;
+    size_t      i, k;
+    ctl_cell_e  cell;
 
-    key = false;
+    needed = false;
 
     for (i = 0; i < rows->nnames; i++) {
+        cell = rows->cell(rows->data, rows->names[i]);
+        needed |= (cell == CTL_CELL_NEEDED);
 
-        key |= ak_str_eq(rows->names[i], ak_literal("key"));
-
-        if (!rows->known(rows->names[i])) {
+        if (cell == CTL_CELL_UNKNOWN) {
             ak_diag(d, "the first row must name the columns: that of column "
                     "%zu is no name of one; nothing was imported", i + 1);
             return AK_UNAVAILABLE;
@@ -461,9 +543,9 @@ ctl_rows_names(const ctl_rows_t *rows, ak_diag_t *d)
         }
     }
 
-    if (!key) {
+    if (!needed) {
         ak_diag(d, "the first row must name the columns: there is none with "
-                "the name \"key\"; nothing was imported");
+                "the name \"%s\"; nothing was imported", rows->needed);
         return AK_UNAVAILABLE;
     }
 
@@ -512,12 +594,34 @@ ctl_rows_next_csv(ctl_rows_t *rows, ctl_row_t *row, ak_diag_t *d)
 }
 
 
+/* Which form it is, by the first byte that is no white space. */
+
+static void
+ctl_rows_guess(ctl_rows_t *rows)
+{
+    int  ch;
+
+    do {
+        ch = ctl_rows_byte(rows);
+        rows->line += (ch == '\n');
+    } while (ch == ' ' || (ch >= '\t' && ch <= '\r'));
+
+    rows->pos -= (ch != -1);
+    rows->form = (ch == '{') ? CTL_ROWS_JSON : CTL_ROWS_CSV;
+}
+
+
 ak_rc_t
 ctl_rows_next(ctl_rows_t *rows, ctl_row_t *row, ak_diag_t *d)
 {
     ak_rc_t  rc;
 
     row->n = 0;
+    row->number = rows->line;
+
+    if (rows->form == CTL_ROWS_ANY) {
+        ctl_rows_guess(rows);
+    }
 
     switch (rows->form) {
 

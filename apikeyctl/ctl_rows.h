@@ -18,8 +18,22 @@
 typedef enum {
     CTL_ROWS_TEXT = 0,                 /* a key a line */
     CTL_ROWS_CSV,                      /* RFC 4180, with a header */
-    CTL_ROWS_JSON                      /* an object a line */
+    CTL_ROWS_JSON,                     /* an object a line */
+    CTL_ROWS_ANY                       /* what an application exports: JSON
+                                          where it begins with "{", or CSV */
 } ctl_rows_e;
+
+
+/* What a column, or a member, is. */
+
+typedef enum {
+    CTL_CELL_UNKNOWN = 0,
+    CTL_CELL_IGNORED,                  /* of any type, it is left out */
+    CTL_CELL_TEXT,
+    CTL_CELL_NEEDED                    /* CSV must have one of these */
+} ctl_cell_e;
+
+typedef ctl_cell_e (*ctl_cell_pt)(const void *data, ak_str_t name);
 
 
 #define CTL_ROW_MAX      65536         /* bytes */
@@ -36,10 +50,15 @@ typedef struct {
 } ctl_row_t;
 
 
-/* known() says whether a name in the header of CSV is that of a column. */
+/* cell() says what a name is; "needed" is the column that must be there. */
 
-ctl_rows_t *ctl_rows_open(ctl_rows_e form, bool (*known)(ak_str_t name));
+ctl_rows_t *ctl_rows_open(ctl_rows_e form, ctl_cell_pt cell,
+    const void *data, const char *needed);
 void ctl_rows_close(ctl_rows_t *rows);
+
+/* Standard input is this file from now on. */
+
+ctl_status_e ctl_rows_input(const char *path);
 
 /*
  * The next row, which lives until the next call.  AK_NOT_FOUND: no more.

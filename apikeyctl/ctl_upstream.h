@@ -26,5 +26,13 @@ bool ctl_upstream_split(ak_str_t name, ak_place_t *place);
 const char *ctl_upstream_open(const ctl_t *ctl, const ak_place_t *place,
     ak_str_t sealed);
 
+/*
+ * Puts a token into its slot, as "upstream set" does; *there: the slot held one
+ * already, which with "keep" stays as it is.
+ */
+
+ctl_status_e ctl_upstream_put(ctl_t *ctl, const ak_place_t *place,
+    ak_str_t token, bool keep, bool *there);
+
 
 #endif /* _CTL_UPSTREAM_H_INCLUDED_ */

@@ -36,6 +36,13 @@ void ak_digest_free(ak_digest_t *d);
 
 ak_rc_t ak_digest(ak_digest_t *d, ak_str_t a, ak_str_t b, uint8_t *dst);
 
+/*
+ * SHA3-256 (FIPS 202) of a, AK_SHA256_LEN bytes to dst, for the few keys that
+ * need it: it makes a context each time.
+ */
+
+ak_rc_t ak_digest_sha3(ak_digest_t *d, ak_str_t a, uint8_t *dst);
+
 
 /* HMAC-SHA-256 (RFC 2104) under one key; one at a time may use it. */
 
@@ -75,6 +82,38 @@ ak_rc_t ak_gcm_seal(ak_gcm_t *g, const uint8_t iv[AK_GCM_IV_LEN],
 
 ak_rc_t ak_gcm_open(ak_gcm_t *g, const uint8_t iv[AK_GCM_IV_LEN],
     ak_str_t aad, ak_str_t src, uint8_t *dst);
+
+
+/*
+ * What other applications have sealed, for imports: a cipher is fetched each
+ * time.  src is at most AK_FOREIGN_MAX bytes.
+ */
+
+#define AK_XCHACHA_KEY_LEN    32
+#define AK_XCHACHA_NONCE_LEN  24
+#define AK_CBC_BLOCK_LEN      16
+#define AK_FOREIGN_MAX        65536
+
+/*
+ * XChaCha20-Poly1305-IETF (draft-irtf-cfrg-xchacha-03).  src is ciphertext
+ * and a tag of 16 bytes; dst gets src.len - 16 bytes.  AK_ERROR: not what was
+ * sealed; dst holds nothing of it.
+ */
+
+ak_rc_t ak_xchacha_open(const uint8_t key[AK_XCHACHA_KEY_LEN],
+    const uint8_t nonce[AK_XCHACHA_NONCE_LEN], ak_str_t aad, ak_str_t src,
+    uint8_t *dst);
+
+/*
+ * AES-256-CBC (NIST SP 800-38A) with the padding of PKCS#7 (RFC 5652, 6.3).
+ * dst has room for src.len bytes, *len is set.  It authenticates nothing:
+ * AK_OK only says that the padding is one.  AK_ERROR: that is not so; dst
+ * holds nothing.
+ */
+
+ak_rc_t ak_cbc_open(const uint8_t key[AK_GCM_KEY_LEN],
+    const uint8_t iv[AK_CBC_BLOCK_LEN], ak_str_t src, uint8_t *dst,
+    size_t *len);
 
 
 #endif /* _AK_CRYPT_H_INCLUDED_ */

@@ -20,6 +20,12 @@
  * in base64url without padding, with 16 random bytes of salt.  A native key
  * has 190 random bits, which no dictionary holds; a foreign one may be weak,
  * so that its hash is of no use to who lacks the pepper.
+ *
+ *   $sha3-256$<SHA3-256(key)>          of Laminar
+ *   $sha256-plain$<SHA-256(key)>       of LiteLLM
+ *
+ * are what other applications have of keys that they do not know any more.
+ * They are weak, without salt and pepper, and to be replaced.
  */
 
 #define AK_SALT_LEN       16
@@ -28,7 +34,9 @@
 
 typedef enum {
     AK_HASH_SHA256 = 1,
-    AK_HASH_HMAC_SHA256 = 2
+    AK_HASH_HMAC_SHA256 = 2,
+    AK_HASH_SHA3_256 = 3,              /* weak; the salt is zeros */
+    AK_HASH_SHA256_PLAIN = 4
 } ak_hash_alg_e;
 
 
@@ -41,11 +49,24 @@ typedef struct {
 
 /*
  * Hashes the key with a fresh salt.
- * AK_ERROR: no randomness, or no pepper for AK_HASH_HMAC_SHA256.
+ * AK_ERROR: no randomness, no pepper for AK_HASH_HMAC_SHA256, or a weak
+ * algorithm, of which no hash is made.
  */
 
 ak_rc_t ak_hash_make(ak_hash_t *h, ak_hash_alg_e alg, ak_str_t key,
     ak_digest_t *digest, const ak_keyring_t *keyring);
+
+/*
+ * The sum of a weak algorithm, AK_SHA256_LEN bytes to dst.  AK_ERROR: it is
+ * none, or a failure of OpenSSL.
+ */
+
+ak_rc_t ak_hash_plain(ak_hash_alg_e alg, ak_str_t key, ak_digest_t *digest,
+    uint8_t *dst);
+
+/* Whether the key should be replaced, since its hash is weak. */
+
+bool ak_hash_weak(const ak_hash_t *h);
 
 /* AK_ERROR: an unknown algorithm, or not of the form above. */
 

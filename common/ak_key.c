@@ -229,8 +229,9 @@ ak_key_parse(ak_str_t key, ak_str_t *id)
 }
 
 
-ak_rc_t
-ak_key_foreign_id(ak_str_t key, const ak_keyring_t *keyring, uint8_t *dst)
+static ak_rc_t
+ak_key_id_of(ak_str_t label, ak_str_t s, const ak_keyring_t *keyring,
+    uint8_t *dst)
 {
     size_t             i;
     uint8_t            mac[AK_SHA256_LEN];
@@ -239,9 +240,7 @@ ak_key_foreign_id(ak_str_t key, const ak_keyring_t *keyring, uint8_t *dst)
 
     pepper = (keyring == NULL) ? NULL : ak_keyring_pepper(keyring);
 
-    if (pepper == NULL
-        || ak_hmac(pepper, ak_literal("id"), key, mac) != AK_OK)
-    {
+    if (pepper == NULL || ak_hmac(pepper, label, s, mac) != AK_OK) {
         return AK_ERROR;
     }
 
@@ -255,6 +254,84 @@ ak_key_foreign_id(ak_str_t key, const ak_keyring_t *keyring, uint8_t *dst)
     ak_mem_wipe(mac, sizeof(mac));
 
     return AK_OK;
+}
+
+
+ak_rc_t
+ak_key_foreign_id(ak_str_t key, const ak_keyring_t *keyring, uint8_t *dst)
+{
+    return ak_key_id_of(ak_literal("id"), key, keyring, dst);
+}
+
+
+/*
+ * No label begins as another does, "id" included: no key has the id of
+ * another's sum.
+ */
+
+static const struct {
+    ak_hash_alg_e  alg;
+    ak_str_t       label;
+    ak_str_t       prefix;             /* of the key */
+    size_t         letters;            /* behind it */
+    bool           url;                /* "-" and "_" are letters */
+} ak_key_weaks[] = {
+    { AK_HASH_SHA3_256, ak_string("sha3-256"), ak_string(""), 64, false },
+    { AK_HASH_SHA256_PLAIN, ak_string("sha256"), ak_string("sk-"), 22, true }
+};
+
+
+static bool
+ak_key_letters_valid(const uint8_t *p, size_t len, bool url)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (!ak_base62(p + i, 1) && !(url && (p[i] == '-' || p[i] == '_'))) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
+ak_hash_alg_e
+ak_key_weak(ak_str_t key)
+{
+    size_t    i, n;
+    ak_str_t  prefix;
+
+    for (i = 0; i < ak_nitems(ak_key_weaks); i++) {
+        n = ak_key_weaks[i].letters;
+        prefix = ak_key_weaks[i].prefix;
+
+        if (key.len == prefix.len + n && ak_str_starts(key, prefix)
+            && ak_key_letters_valid(key.data + prefix.len, n,
+                                    ak_key_weaks[i].url))
+        {
+            return ak_key_weaks[i].alg;
+        }
+    }
+
+    return (ak_hash_alg_e) 0;
+}
+
+
+ak_rc_t
+ak_key_weak_id(ak_hash_alg_e alg, const uint8_t *sum,
+    const ak_keyring_t *keyring, uint8_t *dst)
+{
+    size_t  i;
+
+    for (i = 0; i < ak_nitems(ak_key_weaks); i++) {
+        if (ak_key_weaks[i].alg == alg) {
+            return ak_key_id_of(ak_key_weaks[i].label,
+                                ak_str(sum, AK_SHA256_LEN), keyring, dst);
+        }
+    }
+
+    return AK_ERROR;
 }
 
 

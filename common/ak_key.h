@@ -8,7 +8,7 @@
 
 
 #include "ak_diag.h"
-#include "ak_keyring.h"
+#include "ak_hash.h"
 
 
 /*
@@ -48,6 +48,28 @@ ak_key_form_e ak_key_parse(ak_str_t key, ak_str_t *id);
 
 ak_rc_t ak_key_foreign_id(ak_str_t key, const ak_keyring_t *keyring,
     uint8_t *dst);
+
+/*
+ * Keys of which other applications have an unsalted hash and no more, see
+ * ak_hash.h: their records are found by an id that is made of that hash, "h"
+ * and the first 32 hex digits of HMAC-SHA-256(pepper, "sha3-256" || sum), or
+ * "sha256" || sum.
+ *
+ * ak_key_weak() gives the algorithm that the shape of a key stands for: 64
+ * letters and digits (Laminar), "sk-" and 22 letters of base64url (LiteLLM);
+ * 0 for any other, so that no other key is ever looked for so.
+ */
+
+ak_hash_alg_e ak_key_weak(ak_str_t key);
+
+/*
+ * The id that belongs to a sum of AK_SHA256_LEN bytes, AK_KEY_FOREIGN_ID_LEN
+ * bytes to dst.  AK_ERROR: the algorithm is not a weak one, or there is no
+ * pepper.
+ */
+
+ak_rc_t ak_key_weak_id(ak_hash_alg_e alg, const uint8_t *sum,
+    const ak_keyring_t *keyring, uint8_t *dst);
 
 /*
  * Makes a native key.  brand is "" or letters [a-z0-9-] of at most 32 bytes

@@ -15,6 +15,7 @@ no warnings 'portable';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA ();
 use Test::More;
 use ApikeyTest;
 
@@ -222,6 +223,17 @@ my $strange = $t->secret('strange-key-0Aa1Bb2Cc3Dd4');
 
 $t->secret($unknown->{key});
 
+# Keys of shapes that are asked for by an unsalted hash.
+
+my $weak = $t->secret('sk-Weak_0Aa1Bb2Cc3Dd4Ee5F');
+my $letters = $t->secret('Letters0Aa1Bb2Cc3Dd4Ee5Ff6Gg7Hh8Ii9Jj0Kk1Ll2Mm3Nn4Oo5'
+    . 'Pp6Qq7Rr8Ss');
+
+is(length $letters, 64, 'a key of 64 letters');
+is($t->ctl('key', 'import', '--format', 'litellm', '--owner', 'alice',
+    { stdin => "token\n" . Digest::SHA::sha256_hex($weak) . "\n" }), 0,
+    'a weak hash');
+
 after('GET', bytes('GET', '/', [ bearer($key[0]) ]));
 after('x-api-key', bytes('GET', '/', [ bare($key[1]) ]));
 after('both', bytes('GET', '/', [ bearer($key[0]), bare($key[0]) ]));
@@ -238,6 +250,10 @@ after('missing', bytes('GET', '/'));
 after('malformed', bytes('GET', '/', [ 'x-api-key' => "$key[0]{key} x" ]));
 after('unknown', bytes('GET', '/', [ bearer($unknown) ]));
 after('foreign', bytes('GET', '/', [ 'x-api-key' => $strange ]));
+after('asked for by its weak hash', bytes('GET', '/',
+    [ 'x-api-key' => $weak ]));
+after('unknown by its weak hash', bytes('GET', '/',
+    [ 'x-api-key' => $letters ]));
 after('revoked', bytes('GET', '/', [ bearer($revoked) ]));
 after('ambiguous', bytes('GET', '/', [ bearer($key[0]), bare($key[1]) ]));
 after('a page', bytes('GET', '/page', [ bearer($unknown) ]));

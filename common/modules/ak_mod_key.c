@@ -6,6 +6,7 @@
 
 #include "ak_hash.h"
 #include "ak_key.h"
+#include "ak_mem.h"
 #include "ak_modules.h"
 
 
@@ -15,6 +16,11 @@
  *
  * The secret is proved first: whether a key is disabled, revoked or expired is
  * told only to who holds it.
+ *
+ * A key of a shape of which another application may have left nothing but an
+ * unsalted hash is asked for a second time, by the id of that hash, where its
+ * own id has no record.  No other key is, and a limit of failed attempts holds
+ * for both questions.
  */
 
 typedef struct {
@@ -25,6 +31,8 @@ typedef struct {
 
 typedef struct {
     ak_str_t       id;         /* of the key that is asked for */
+    bool           again;      /* it is asked for by its weak hash */
+    bool           denied;     /* the first time nobody looked */
 } ak_key_state_t;
 
 
@@ -52,12 +60,65 @@ ak_key_strip(const void *data, ak_strip_t *strip)
 }
 
 
+/* The id of a key's weak hash over its own; AK_ERROR: there is no such. */
+
+static ak_rc_t
+ak_key_weaken(ak_txn_t *t, ak_key_state_t *state)
+{
+    ak_rc_t        rc;
+    uint8_t        sum[AK_SHA256_LEN];
+    uint8_t       *id;
+    ak_hash_alg_e  alg;
+
+    alg = ak_key_weak(t->cred.value);
+
+    if (alg == 0 || ak_hash_plain(alg, t->cred.value, t->digest, sum) != AK_OK)
+    {
+        return AK_ERROR;
+    }
+
+    rc = AK_ERROR;
+    id = t->mem.alloc(t->mem.data, AK_KEY_FOREIGN_ID_LEN);
+
+    if (id != NULL
+        && ak_key_weak_id(alg, sum, t->keyring, id) == AK_OK)
+    {
+        state->id = ak_str(id, AK_KEY_FOREIGN_ID_LEN);
+        rc = AK_OK;
+    }
+
+    ak_mem_wipe(sum, sizeof(sum));
+
+    return rc;
+}
+
+
+static bool
+ak_key_once_more(ak_txn_t *t, ak_key_state_t *state)
+{
+    if (state->again
+        || (t->answer.rc != AK_NOT_FOUND && t->answer.rc != AK_DENIED)
+        || ak_key_weaken(t, state) != AK_OK)
+    {
+        return false;
+    }
+
+    state->again = true;
+    state->denied = (t->answer.rc == AK_DENIED);
+
+    return true;
+}
+
+
 static ak_reason_e
-ak_key_judge(ak_txn_t *t, ak_str_t id)
+ak_key_judge(ak_txn_t *t, ak_key_state_t *state)
 {
     bool           found;
+    ak_str_t       id;
     ak_record_t    rec;
     ak_identity_t  who;
+
+    id = state->id;
 
     ak_txn_suspect(t, id, t->answer.source);
 
@@ -78,8 +139,8 @@ ak_key_judge(ak_txn_t *t, ak_str_t id)
     if (!ak_hash_verify(found ? &rec.hash : NULL, t->cred.value, t->digest,
                         t->keyring))
     {
-        return (t->answer.rc == AK_DENIED) ? AK_TOO_MANY_FAILURES
-                                           : AK_UNKNOWN;
+        return (t->answer.rc == AK_DENIED || state->denied)
+               ? AK_TOO_MANY_FAILURES : AK_UNKNOWN;
     }
 
     switch (rec.status) {
@@ -159,7 +220,12 @@ ak_key_auth(ak_txn_t *t, const void *data, void *st)
     const ak_cred_t  *cred;
 
     if (t->answered) {
-        return ak_key_judge(t, state->id);
+
+        if (ak_key_once_more(t, state)) {
+            return ak_txn_ask(t, AK_NEED_RECORD, state->id, ak_str(NULL, 0));
+        }
+
+        return ak_key_judge(t, state);
     }
 
     cred = ak_txn_cred(t, &conf->carriers);

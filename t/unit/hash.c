@@ -308,6 +308,82 @@ test_truncated(void **state)
 }
 
 
+#define LMNR_KEY                                                              \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define LMNR_HASH     "$sha3-256$HzKPmh_sUHfiqh3X1Ln0ODHDSwsDt5m5AsJI9sX3FZM"
+#define LITELLM_KEY   "sk-Ab3_-Ab3_-Ab3_-Ab3_-Zz"
+#define LITELLM_HASH                                                          \
+    "$sha256-plain$SsjFTPCWmnUsa4CCvDZ5SHhgTdL9SbVEJc4NnZ5xRI8"
+
+
+static void
+check_weak(const char *text, const char *key, ak_hash_alg_e alg)
+{
+    size_t     i, len;
+    uint8_t    back[AK_HASH_TEXT_MAX], sum[AK_SHA256_LEN];
+    ak_hash_t  h;
+
+    memset(&h, 0xa5, sizeof(ak_hash_t));
+    assert_int_equal(ak_hash_parse(ak_cstr(text), &h), AK_OK);
+    assert_int_equal(h.alg, alg);
+    assert_true(ak_hash_weak(&h));
+
+    assert_true(ak_hash_verify(&h, ak_cstr(key), digest, NULL));
+    assert_false(ak_hash_verify(&h, S(UNIT_KEY), digest, keyring));
+    assert_false(ak_hash_verify(&h, S(""), digest, keyring));
+
+    assert_int_equal(ak_hash_plain(alg, ak_cstr(key), digest, sum), AK_OK);
+    assert_memory_equal(sum, h.sum, AK_SHA256_LEN);
+
+    len = ak_hash_format(&h, back);
+    assert_str(ak_str(back, len), text);
+
+    for (i = 0; i < AK_SHA256_LEN * 8; i++) {
+        h.sum[i / 8] ^= (uint8_t) (1 << i % 8);
+        assert_false(ak_hash_verify(&h, ak_cstr(key), digest, keyring));
+        h.sum[i / 8] ^= (uint8_t) (1 << i % 8);
+    }
+
+    for (i = 0; i < strlen(text); i++) {
+        assert_int_equal(ak_hash_parse(ak_str(text, i), &h), AK_ERROR);
+    }
+
+    assert_int_equal(ak_hash_make(&h, alg, ak_cstr(key), digest, keyring),
+                     AK_ERROR);
+}
+
+
+static void
+test_weak(void **state)
+{
+    uint8_t    sum[AK_SHA256_LEN];
+    ak_hash_t  h;
+
+    (void) state;
+
+    check_weak(LMNR_HASH, LMNR_KEY, AK_HASH_SHA3_256);
+    check_weak(LITELLM_HASH, LITELLM_KEY, AK_HASH_SHA256_PLAIN);
+
+    assert_int_equal(ak_hash_parse(S(UNIT_HASH), &h), AK_OK);
+    assert_false(ak_hash_weak(&h));
+    assert_int_equal(ak_hash_parse(S(UNIT_FOREIGN_HASH), &h), AK_OK);
+    assert_false(ak_hash_weak(&h));
+
+    assert_int_equal(ak_hash_plain(AK_HASH_SHA256, S("x"), digest, sum),
+                     AK_ERROR);
+    assert_int_equal(ak_hash_plain((ak_hash_alg_e) 0, S("x"), digest, sum),
+                     AK_ERROR);
+
+    /* with a salt they are of no algorithm that is known, and the reverse */
+
+    assert_int_equal(ak_hash_parse(S("$sha3-256$AAECAwQFBgcICQoLDA0ODw$"
+                                     "HzKPmh_sUHfiqh3X1Ln0ODHDSwsDt5m5AsJI9s"
+                                     "X3FZM"), &h), AK_ERROR);
+    assert_int_equal(ak_hash_parse(S("$sha256$HzKPmh_sUHfiqh3X1Ln0ODHDSwsDt5"
+                                     "m5AsJI9sX3FZM"), &h), AK_ERROR);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_vectors),
     cmocka_unit_test(test_make),
@@ -318,7 +394,8 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_null),
     cmocka_unit_test(test_pepper),
     cmocka_unit_test(test_malformed),
-    cmocka_unit_test(test_truncated)
+    cmocka_unit_test(test_truncated),
+    cmocka_unit_test(test_weak)
 };
 
 

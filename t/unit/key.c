@@ -463,6 +463,73 @@ test_id_valid(void **state)
 }
 
 
+#define LMNR_KEY                                                              \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+
+/* Shapes that applications make, and ids of their sums, by Python's hmac. */
+
+static void
+test_weak(void **state)
+{
+    size_t         i;
+    uint8_t        id[AK_KEY_FOREIGN_ID_LEN], sum[AK_SHA256_LEN];
+    ak_digest_t   *digest;
+    ak_keyring_t  *keyring;
+
+    static const struct {
+        const char     *key;
+        ak_hash_alg_e   alg;
+    } shapes[] = {
+        { LMNR_KEY, AK_HASH_SHA3_256 },
+        { "sk-Ab3_-Ab3_-Ab3_-Ab3_-Zz", AK_HASH_SHA256_PLAIN },
+        { LMNR_KEY "c", (ak_hash_alg_e) 0 },
+        { &LMNR_KEY[1], (ak_hash_alg_e) 0 },
+        { "-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+          (ak_hash_alg_e) 0 },
+        { "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb_",
+          (ak_hash_alg_e) 0 },
+        { "sk-Ab3_-Ab3_-Ab3_-Ab3_-Z", (ak_hash_alg_e) 0 },
+        { "sk-Ab3_-Ab3_-Ab3_-Ab3_-Zz0", (ak_hash_alg_e) 0 },
+        { "sk-Ab3_-Ab3_-Ab3_-Ab3_-Z.", (ak_hash_alg_e) 0 },
+        { "pk-Ab3_-Ab3_-Ab3_-Ab3_-Zz", (ak_hash_alg_e) 0 },
+        { UNIT_KEY, (ak_hash_alg_e) 0 }, { UNIT_FOREIGN, (ak_hash_alg_e) 0 },
+        { "", (ak_hash_alg_e) 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < ak_nitems(shapes); i++) {
+        assert_case(ak_key_weak(ak_cstr(shapes[i].key)) == shapes[i].alg,
+                    "%s", shapes[i].key);
+    }
+
+    digest = ak_digest_create();
+    keyring = unit_keyring_default();
+
+    assert_int_equal(ak_hash_plain(AK_HASH_SHA3_256, S(LMNR_KEY), digest, sum),
+                     AK_OK);
+    assert_int_equal(ak_key_weak_id(AK_HASH_SHA3_256, sum, keyring, id),
+                     AK_OK);
+    assert_str(ak_str(id, sizeof(id)), "h852f7c98f6a1faa37ae1cd402e33b2b7");
+
+    assert_int_equal(ak_hash_plain(AK_HASH_SHA256_PLAIN,
+                                   ak_cstr(shapes[1].key), digest, sum),
+                     AK_OK);
+    assert_int_equal(ak_key_weak_id(AK_HASH_SHA256_PLAIN, sum, keyring, id),
+                     AK_OK);
+    assert_str(ak_str(id, sizeof(id)), "h6fbe08773092bc7e0e930b4f3be77654");
+
+    assert_int_equal(ak_key_weak_id(AK_HASH_SHA256, sum, keyring, id),
+                     AK_ERROR);
+    assert_int_equal(ak_key_weak_id(AK_HASH_SHA3_256, sum, NULL, id),
+                     AK_ERROR);
+
+    ak_keyring_free(keyring);
+    ak_digest_free(digest);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_native),
     cmocka_unit_test(test_checksum_alias),
@@ -475,7 +542,8 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_make),
     cmocka_unit_test(test_make_refuses),
     cmocka_unit_test(test_make_random),
-    cmocka_unit_test(test_id_valid)
+    cmocka_unit_test(test_id_valid),
+    cmocka_unit_test(test_weak)
 };
 
 

@@ -543,6 +543,106 @@ test_arguments(void **state)
 }
 
 
+#define LMNR_KEY                                                              \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define LMNR_HASH  "$sha3-256$HzKPmh_sUHfiqh3X1Ln0ODHDSwsDt5m5AsJI9sX3FZM"
+
+
+/* What is asked for, in order, with the answers; n of them. */
+
+static void
+check_asked(const char *key, const char *const *ids, const ak_rc_t *answers,
+    unsigned n, ak_str_t value, ak_reason_e expected)
+{
+    char           bearer[128];
+    bench_t        b;
+    ak_rc_t        rc;
+    ak_answer_t    answer;
+    unit_header_t  headers[] = { { "authorization", bearer }, { NULL, NULL } };
+
+    snprintf(bearer, sizeof(bearer), "Bearer %s", key);
+    begin(&b, headers);
+
+    while ((rc = ak_stack_run(b.s, &b.t, AK_AUTH)) == AK_AGAIN) {
+        assert_true(b.asked < n);
+        assert_int_equal(b.t.need.type, AK_NEED_RECORD);
+        assert_str(b.t.need.name, ids[b.asked]);
+
+        memset(&answer, 0, sizeof(ak_answer_t));
+        answer.rc = answers[b.asked++];
+        answer.source = AK_SOURCE_MISS;
+        answer.value = (answer.rc == AK_OK) ? value : S("");
+        ak_txn_answer(&b.t, &answer);
+    }
+
+    assert_int_equal(b.asked, n);
+    assert_int_equal(b.t.reason, expected);
+    assert_int_equal(rc, expected == AK_SUCCESS ? AK_OK : AK_DENIED);
+    assert_str(b.t.id, ids[n - 1]);
+    end(&b);
+}
+
+
+static void
+test_weak(void **state)
+{
+    unsigned  i;
+    ak_str_t  value;
+
+    static const char *const  ids[] = {
+        "hdbc2cb0f2e385a77ea5a769520544a8b",
+        "h852f7c98f6a1faa37ae1cd402e33b2b7"
+    };
+    static const struct {
+        ak_rc_t      answers[2];
+        unsigned     n;
+        ak_reason_e  expected;
+    } cases[] = {
+        { { AK_NOT_FOUND, AK_OK }, 2, AK_SUCCESS },
+        { { AK_NOT_FOUND, AK_NOT_FOUND }, 2, AK_UNKNOWN },
+        { { AK_NOT_FOUND, AK_ERROR }, 2, AK_UNKNOWN },
+        { { AK_NOT_FOUND, AK_UNAVAILABLE }, 2, AK_STORE_UNAVAILABLE },
+        { { AK_NOT_FOUND, AK_DENIED }, 2, AK_TOO_MANY_FAILURES },
+
+        /* over the limit: what is known passes, and nobody learns more */
+
+        { { AK_DENIED, AK_OK }, 2, AK_SUCCESS },
+        { { AK_DENIED, AK_NOT_FOUND }, 2, AK_TOO_MANY_FAILURES },
+        { { AK_DENIED, AK_DENIED }, 2, AK_TOO_MANY_FAILURES },
+
+        /* a record of its own, damaged or not at hand, is not passed by */
+
+        { { AK_ERROR, AK_OK }, 1, AK_UNKNOWN },
+        { { AK_UNAVAILABLE, AK_OK }, 1, AK_STORE_UNAVAILABLE },
+        { { AK_OK, AK_OK }, 1, AK_SUCCESS }
+    };
+
+    (void) state;
+
+    value = record(LMNR_HASH, "active", "0");
+
+    for (i = 0; i < ak_nitems(cases); i++) {
+        check_asked(LMNR_KEY, ids, cases[i].answers, cases[i].n, value,
+                    cases[i].expected);
+    }
+
+    value = record(LMNR_HASH, "revoked", "0");
+    check_asked(LMNR_KEY, ids, cases[0].answers, 2, value, AK_REVOKED);
+}
+
+
+/* A record that lies under the id of another key is no match. */
+
+static void
+test_weak_moved(void **state)
+{
+    (void) state;
+
+    check(UNIT_FOREIGN, AK_OK, record(LMNR_HASH, "active", "0"), NOW,
+          AK_UNKNOWN);
+}
+
+
 static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_granted),
     cmocka_unit_test(test_missing),
@@ -561,7 +661,9 @@ static const struct CMUnitTest  tests[] = {
     cmocka_unit_test(test_no_pepper),
     cmocka_unit_test(test_no_memory),
     cmocka_unit_test(test_abort),
-    cmocka_unit_test(test_arguments)
+    cmocka_unit_test(test_arguments),
+    cmocka_unit_test(test_weak),
+    cmocka_unit_test(test_weak_moved)
 };
 
 
