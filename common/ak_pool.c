@@ -487,6 +487,24 @@ ak_pool_seed(ak_select_e select, uint32_t number, ak_str_t client)
 }
 
 
+/* Whose turn it is among the ready ones comes first of all. */
+
+static void
+ak_pool_turn(ak_pool_entry_t *list, size_t n, size_t ready, size_t turn)
+{
+    size_t  i, at;
+
+    at = 0;
+
+    for (i = 0; i < n; i++) {
+        if (list[i].left == 0) {
+            list[i].weight = ready - (at + ready - turn) % ready;
+            at++;
+        }
+    }
+}
+
+
 size_t
 ak_pool_order(ak_str_t packed, ak_select_e select, const uint64_t *left,
     ak_str_t avoid, uint32_t number, ak_str_t client, uint8_t *order)
@@ -527,17 +545,7 @@ ak_pool_order(ak_str_t packed, ak_select_e select, const uint64_t *left,
     }
 
     if (select == AK_SELECT_TURN && ready != 0) {
-
-        /* whose turn it is among the ready ones comes first of all */
-
-        number %= ready;
-
-        for (i = 0, pos = 0; i < n; i++) {
-            if (list[i].left == 0) {
-                list[i].weight = ready - (pos + ready - number) % ready;
-                pos++;
-            }
-        }
+        ak_pool_turn(list, n, ready, number % ready);
     }
 
     ak_pool_sort(list, n);

@@ -816,6 +816,31 @@ ak_stack_uses(const ak_stack_t *s, ak_str_t module)
 }
 
 
+unsigned
+ak_stack_needs(const ak_stack_t *s)
+{
+    unsigned           i, group, needs;
+    const ak_line_t   *line;
+    const ak_chain_t  *c;
+
+    needs = 0;
+
+    for (group = 0; group < AK_GROUP_MAX; group++) {
+        c = &s->chains[group];
+
+        for (i = 0; i < c->n; i++) {
+            line = c->steps[i].line;
+
+            if (line->module != NULL && line->module->needs != NULL) {
+                needs |= line->module->needs(line->conf);
+            }
+        }
+    }
+
+    return needs;
+}
+
+
 ak_rc_t
 ak_stack_strip(const ak_stack_t *s, ak_strip_t *strip)
 {

@@ -80,6 +80,12 @@ typedef struct {
 } ak_init_t;
 
 
+/* What a line cannot do without. */
+
+#define AK_NEEDS_STORE    0x1
+#define AK_NEEDS_KEYRING  0x2
+
+
 /*
  * A module.  Functions of phases it has no part in are NULL.  run() returns
  * its answer, or what ak_txn_ask() returned; then it is called again with
@@ -103,6 +109,10 @@ typedef struct {
     /* Checks and completes conf, which the arguments were read into. */
 
     ak_rc_t         (*init)(void *conf, const ak_init_t *in);
+
+    /* AK_NEEDS_*; NULL: nothing. */
+
+    unsigned        (*needs)(const void *conf);
 
     /* Adds what the line uses of a request and must not be forwarded. */
 
@@ -159,6 +169,10 @@ ak_rc_t ak_stack_link(ak_stack_t *s,
 
 bool ak_stack_has(const ak_stack_t *s, ak_group_e group);
 bool ak_stack_uses(const ak_stack_t *s, ak_str_t module);
+
+/* What the lines of a linked stack cannot do without: AK_NEEDS_*. */
+
+unsigned ak_stack_needs(const ak_stack_t *s);
 
 /* Adds what the lines of a linked stack keep from being forwarded. */
 

@@ -179,9 +179,13 @@ ngx_http_apikey_lookup(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     if (mcf->store == NULL) {
 
-        /* tokens need none: then nothing is said of them here */
+        /*
+         * Tokens of issuers need none: then nothing is said of them here; nor
+         * does a key of the configuration, and then there are no others.
+         */
 
         ngx_http_apikey_answer(ctx, need->type == AK_NEED_MARK
+                               || need->type == AK_NEED_TOKENS
                                ? AK_NOT_FOUND : AK_UNAVAILABLE,
                                AK_SOURCE_NONE, NULL, 0);
         return NGX_OK;

@@ -378,14 +378,15 @@ static ngx_int_t
 ngx_http_apikey_stack_needs(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf,
     ngx_http_apikey_loc_conf_t *lcf)
 {
-    ngx_uint_t                key, inject;
+    unsigned                  needs;
+    ngx_uint_t                inject;
     const char               *directive;
     ngx_http_apikey_where_t  *where;
 
-    key = ak_stack_uses(lcf->stack, ak_literal("key"));
+    needs = ak_stack_needs(lcf->stack);
     inject = ak_stack_uses(lcf->stack, ak_literal("inject"));
 
-    if ((key || inject) && mcf->store == NULL) {
+    if ((needs & AK_NEEDS_STORE) && mcf->store == NULL) {
         ngx_http_apikey_blame(cf, &lcf->named, "apikey",
                               "it needs \"apikey_store\" in the http block");
         return NGX_ERROR;
@@ -398,7 +399,7 @@ ngx_http_apikey_stack_needs(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
-    if (inject && mcf->keyring == NULL) {
+    if ((needs & AK_NEEDS_KEYRING) && mcf->keyring == NULL) {
         where = lcf->inject ? &lcf->injected : &lcf->named;
         directive = lcf->inject ? "apikey_inject" : "apikey";
 

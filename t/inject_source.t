@@ -115,6 +115,35 @@ $t->reload;
 is_sent('bob', '/file', "x-goog-api-key: $other", 'file', 'after a reload');
 is_sent('bob', '/env', "authorization: Bearer $env", 'env', 'env, reloaded');
 
+# Without a store and a keyring.
+
+my $static = 'k' x 40;
+
+$ENV{APIKEY_TEST_STATIC} = $static;
+$t->restart(<<'EOF');
+    apikey_stack list {
+        auth required static keys=env:APIKEY_TEST_STATIC;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        apikey list;
+        apikey_inject openai fallback=env:APIKEY_TEST_UPSTREAM;
+        proxy_pass_request_body on;
+
+        location / {
+            proxy_pass http://127.0.0.1:%%ECHO%%;
+        }
+    }
+EOF
+
+my $r = $t->get('/', Authorization => "Bearer $static");
+
+is_deeply(credentials($r), [ "authorization: Bearer $env" ],
+    'neither a store nor a keyring');
+denied($t->get('/', Authorization => "Bearer x$static"), 401,
+    'invalid_api_key', 'and who has no key');
+
 # Bad words.
 
 $t->file('open.key', "$other\n");

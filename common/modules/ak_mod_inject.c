@@ -750,6 +750,18 @@ ak_inject_session(ak_txn_t *t, const void *data, void *st)
 }
 
 
+/* A key of the configuration is there without either. */
+
+static unsigned
+ak_inject_needs(const void *data)
+{
+    const ak_inject_conf_t *conf = data;
+
+    return (conf->fallback == AK_KEY_ENV || conf->fallback == AK_KEY_FILE)
+           ? 0 : AK_NEEDS_STORE | AK_NEEDS_KEYRING;
+}
+
+
 const ak_module_t  ak_mod_inject = {
     .name = ak_string("inject"),
     .about = "a provider's key into the forwarded request",
@@ -757,5 +769,6 @@ const ak_module_t  ak_mod_inject = {
     .state_size = sizeof(ak_inject_state_t),
     .args = ak_inject_args,
     .init = ak_inject_init,
+    .needs = ak_inject_needs,
     .run = { [AK_SESSION_OPEN] = ak_inject_session }
 };

@@ -254,6 +254,15 @@ static const ak_arg_t  ak_key_args[] = {
 };
 
 
+static unsigned
+ak_key_needs(const void *conf)
+{
+    (void) conf;
+
+    return AK_NEEDS_STORE;
+}
+
+
 const ak_module_t  ak_mod_key = {
     .name = ak_string("key"),
     .about = "an API key that the store has a record of",
@@ -261,6 +270,7 @@ const ak_module_t  ak_mod_key = {
     .state_size = sizeof(ak_key_state_t),
     .args = ak_key_args,
     .init = ak_key_init,
+    .needs = ak_key_needs,
     .strip = ak_key_strip,
     .run = { [AK_AUTH] = ak_key_auth }
 };

@@ -19,6 +19,7 @@
 #define ak_stack_link     test_stack_link
 #define ak_stack_has      test_stack_has
 #define ak_stack_uses     test_stack_uses
+#define ak_stack_needs    test_stack_needs
 #define ak_stack_strip    test_stack_strip
 #define ak_stack_run      test_stack_run
 #define ak_module_find    test_module_find
