@@ -34,8 +34,13 @@ typedef struct {
     ak_conf_t        conf;
     ak_stack_t      *stacks[CTL_STACKS_MAX];
     size_t           n;
+    unsigned         providers;        /* blocks */
+    unsigned         depth;
+    ak_stack_t      *stack;            /* whose block it is in, or NULL */
     unsigned         wrong;
     json_t          *rows;
+
+    ak_own_provider_t  *provider;      /* the same of providers */
 } ctl_check_t;
 
 
@@ -104,6 +109,21 @@ ctl_stack_wrong(ctl_check_t *check, unsigned line, const char *why)
     check->wrong++;
 
     (void) ctl_fail(CTL_REFUSED, "%s:%u: %s", check->path, line, why);
+}
+
+
+/* The line, for the complaint that a provider did not come. */
+
+static void *
+ctl_stack_here(void *data)
+{
+    unsigned    *line;
+    ctl_check_t *check = data;
+
+    line = obstack_alloc(&check->pool, sizeof(unsigned));
+    *line = check->conf.line;
+
+    return line;
 }
 
 
@@ -233,77 +253,144 @@ ctl_stack_line(ctl_check_t *check, ak_stack_t *s)
 }
 
 
+static void
+ctl_stack_open(ctl_check_t *check)
+{
+    ak_str_t   *words;
+    ak_diag_t   d;
+
+    words = check->conf.words;
+    check->depth++;
+
+    if (check->stack != NULL || check->provider != NULL) {
+        ctl_stack_wrong(check, check->conf.line, "unexpected \"{\"");
+        return;
+    }
+
+    if (check->conf.n != 2) {
+        return;
+    }
+
+    if (ak_str_eq(words[0], ak_literal("apikey_stack"))) {
+        check->stack = ctl_stack_new(check, words[1]);
+
+    } else if (ak_str_eq(words[0], ak_literal("apikey_provider"))) {
+        check->providers++;
+        check->provider = ak_provider_begin(&check->site.providers, words[1],
+                                            &check->site.mem, &d);
+
+        if (check->provider == NULL) {
+            ctl_stack_wrong(check, check->conf.line, d.text);
+        }
+    }
+}
+
+
+static void
+ctl_stack_close(ctl_check_t *check)
+{
+    ak_diag_t  d;
+
+    if (check->provider != NULL
+        && ak_provider_end(check->provider, &d) != AK_OK)
+    {
+        ctl_stack_wrong(check, check->conf.line, d.text);
+    }
+
+    check->stack = NULL;
+    check->provider = NULL;
+
+    if (check->depth == 0) {
+        ctl_stack_wrong(check, check->conf.line, "unexpected \"}\"");
+        return;
+    }
+
+    check->depth--;
+}
+
+
+/* A line of a stack without a block: the file is one. */
+
+static void
+ctl_stack_bare(ctl_check_t *check)
+{
+    ak_str_t    *words;
+    ak_stack_t  *s;
+
+    words = check->conf.words;
+
+    if (check->depth != 0
+        || !(ak_str_eq(words[0], ak_literal("auth"))
+             || ak_str_eq(words[0], ak_literal("account"))
+             || ak_str_eq(words[0], ak_literal("session"))))
+    {
+        return;
+    }
+
+    s = ctl_stack_find(check, ak_literal(CTL_BARE));
+
+    if (s == NULL) {
+        s = ctl_stack_new(check, ak_literal(CTL_BARE));
+    }
+
+    if (s != NULL) {
+        ctl_stack_line(check, s);
+    }
+}
+
+
 /* The lines of a block, or of the whole file, up to its end. */
 
 static void
 ctl_stack_read(ctl_check_t *check)
 {
-    ak_rc_t      rc;
-    ak_str_t    *words;
-    ak_diag_t    d;
-    ak_stack_t  *s;
-    unsigned     depth;
+    ak_rc_t     rc;
+    ak_diag_t   d;
+    ak_conf_t  *c;
 
-    s = NULL;
-    depth = 0;
-    words = check->conf.words;
+    c = &check->conf;
 
-    while ((rc = ak_conf_next(&check->conf, &d)) == AK_OK) {
+    while ((rc = ak_conf_next(c, &d)) == AK_OK) {
 
-        if (check->conf.type == AK_CONF_CLOSE) {
-            s = NULL;
+        if (c->type == AK_CONF_CLOSE) {
+            ctl_stack_close(check);
 
-            if (depth == 0) {
-                ctl_stack_wrong(check, check->conf.line, "unexpected \"}\"");
+        } else if (c->type == AK_CONF_BLOCK) {
+            ctl_stack_open(check);
 
-            } else {
-                depth--;
-            }
+        } else if (check->stack != NULL) {
+            ctl_stack_line(check, check->stack);
 
-            continue;
-        }
+        } else if (check->provider == NULL) {
+            ctl_stack_bare(check);
 
-        if (check->conf.type == AK_CONF_BLOCK) {
-            depth++;
-
-            if (ak_str_eq(words[0], ak_literal("apikey_stack"))
-                && check->conf.n == 2)
-            {
-                s = ctl_stack_new(check, words[1]);
-
-            } else if (s != NULL) {
-                ctl_stack_wrong(check, check->conf.line, "unexpected \"{\"");
-            }
-
-            continue;
-        }
-
-        if (s == NULL && depth == 0
-            && (ak_str_eq(words[0], ak_literal("auth"))
-                || ak_str_eq(words[0], ak_literal("account"))
-                || ak_str_eq(words[0], ak_literal("session"))))
+        } else if (ak_provider_line(check->provider, c->words, c->n,
+                                    &check->site.mem, &d)
+                   != AK_OK)
         {
-            s = ctl_stack_find(check, ak_literal(CTL_BARE));
-
-            if (s == NULL) {
-                s = ctl_stack_new(check, ak_literal(CTL_BARE));
-            }
-
-            if (s != NULL) {
-                ctl_stack_line(check, s);
-            }
-
-            s = NULL;
-            continue;
-        }
-
-        if (s != NULL) {
-            ctl_stack_line(check, s);
+            ctl_stack_wrong(check, c->line, d.text);
         }
     }
 
     if (rc != AK_NOT_FOUND) {
         ctl_stack_wrong(check, d.line, d.text);
+    }
+}
+
+
+/* Providers that lines use and no block describes. */
+
+static void
+ctl_stack_missing(ctl_check_t *check)
+{
+    ak_diag_t                 d;
+    const ak_own_provider_t  *p;
+
+    p = ak_providers_missing(check->site.providers.first, &d);
+
+    while (p != NULL) {
+        ctl_stack_wrong(check, *(const unsigned *) p->where, d.text);
+        p = ak_providers_missing(p->next, &d);
     }
 }
 
@@ -396,6 +483,7 @@ ctl_stack_check(ctl_t *ctl)
     check->site.open_log = ctl_stack_open_log;
     check->site.hold_keys = ctl_stack_hold_keys;
     check->site.variable = ctl_stack_variable;
+    check->site.here = ctl_stack_here;
     check->site.warn = ctl_stack_warn;
     check->site.data = check;
     check->rows = json_array();
@@ -404,11 +492,12 @@ ctl_stack_check(ctl_t *ctl)
 
     if (status == CTL_DONE) {
         ctl_stack_read(check);
+        ctl_stack_missing(check);
         ctl_stack_link(check);
 
-        if (check->n == 0 && check->wrong == 0) {
-            ctl_stack_wrong(check, 1, "there is no apikey_stack block and no "
-                            "line of a stack");
+        if (check->n + check->providers == 0 && check->wrong == 0) {
+            ctl_stack_wrong(check, 1, "there is no apikey_stack block, no "
+                            "apikey_provider block and no line of a stack");
         }
 
         if (check->wrong == 0) {

@@ -58,19 +58,66 @@ ctl_upstream_owner(const ctl_t *ctl, bool needed)
 
 
 /*
- * What was given for a provider is never shown: it may be a secret that was
- * typed in its place.
+ * What was given for a provider is never shown where it is refused: it may be
+ * a secret that was typed in its place.  Any name may be a provider's, but
+ * hardly one with many digits.
  */
+
+#define CTL_PROVIDER_DIGITS  6
+
+
+static bool
+ctl_upstream_secret(ak_str_t name)
+{
+    size_t  i, digits;
+
+    digits = 0;
+
+    for (i = 0; i < name.len; i++) {
+        digits += (name.data[i] >= '0' && name.data[i] <= '9');
+    }
+
+    return digits > CTL_PROVIDER_DIGITS
+           || ak_str_starts(name, ak_literal("sk-"));
+}
+
 
 static ctl_status_e
 ctl_upstream_provider(const ctl_t *ctl)
+{
+    ak_str_t  name;
+
+    name = ak_cstr(ctl->words[0]);
+
+    if (ak_provider_find(name) != NULL) {
+        return CTL_DONE;
+    }
+
+    if (!ak_provider_name_valid(name)) {
+        return ctl_usage(ctl, "a provider is a name of 1 to %d of a-z, 0-9, "
+                         "\".\", \"_\" and \"-\"", AK_NAME_MAX);
+    }
+
+    if (ctl_upstream_secret(name)) {
+        return ctl_usage(ctl, "that is more like a key than the name of a "
+                         "provider; the key is read from standard input");
+    }
+
+    return CTL_DONE;
+}
+
+
+/* For a secret that is stored: nobody would find out before nginx is asked. */
+
+static void
+ctl_upstream_note(ak_str_t name)
 {
     char                  known[512];
     size_t                i, len;
     const ak_provider_t  *p;
 
-    if (ak_provider_find(ak_cstr(ctl->words[0])) != NULL) {
-        return CTL_DONE;
+    if (ak_provider_find(name) != NULL) {
+        return;
     }
 
     len = 0;
@@ -85,8 +132,9 @@ ctl_upstream_provider(const ctl_t *ctl)
                                  i == 0 ? "" : ", ", AK_FMT(p->name));
     }
 
-    return ctl_usage(ctl, "there is no such provider; those known are %s",
-                     known);
+    fprintf(stderr, "apikeyctl: warning: \"%.*s\" is not built in: nginx needs "
+            "an apikey_provider block of that name. Built in are %s\n",
+            AK_FMT(name), known);
 }
 
 
@@ -348,6 +396,7 @@ ctl_upstream_set(ctl_t *ctl)
 
     if (status == CTL_DONE) {
         ctl_upstream_print_set(ctl, &set);
+        ctl_upstream_note(set.place.provider);
     }
 
     return status;

@@ -163,3 +163,27 @@ ak_provider_marks(const ak_provider_t *p, unsigned status)
 
     return false;
 }
+
+
+bool
+ak_provider_name_valid(ak_str_t s)
+{
+    size_t   i;
+    uint8_t  ch;
+
+    if (s.len == 0 || s.len > AK_NAME_MAX || ak_str_eq(s, ak_literal("off"))) {
+        return false;
+    }
+
+    for (i = 0; i < s.len; i++) {
+        ch = s.data[i];
+
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')
+              || ch == '.' || ch == '_' || ch == '-'))
+        {
+            return false;
+        }
+    }
+
+    return true;
+}

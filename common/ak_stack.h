@@ -9,6 +9,7 @@
 
 #include "ak_args.h"
 #include "ak_keys.h"
+#include "ak_providers.h"
 #include "ak_strip.h"
 #include "ak_txn.h"
 
@@ -66,6 +67,15 @@ typedef struct {
 
     void     (*warn)(void *data, const char *text);
     void      *data;
+
+    /*
+     * The providers of the configuration.  One that a line uses may come
+     * later where here() tells the place of the line, for the complaint that
+     * it did not come; with NULL it has to be there.
+     */
+
+    void    *(*here)(void *data);
+    ak_providers_t  providers;
 } ak_site_t;
 
 
@@ -130,6 +140,14 @@ const ak_module_t *ak_module_at(size_t n);
 
 bool ak_module_serves(const ak_module_t *m, ak_group_e group);
 
+
+/*
+ * For modules: the provider of that name, built in or of the site.  Where the
+ * site has here(), one that is in no block yet is what its block will say.
+ * NULL: there is none, or no memory.
+ */
+
+const ak_provider_t *ak_site_provider(const ak_init_t *in, ak_str_t name);
 
 /* An empty stack; site and name are kept; NULL: no memory. */
 

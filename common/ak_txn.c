@@ -231,13 +231,14 @@ ak_txn_secret_drop(ak_txn_t *t)
 
 static ak_rc_t
 ak_txn_stage(ak_effect_t *list, unsigned *n, unsigned max, ak_str_t name,
-    ak_str_t value)
+    ak_str_t lowcase, ak_str_t value)
 {
     if (*n == max) {
         return AK_ERROR;
     }
 
     list[*n].name = name;
+    list[*n].lowcase = lowcase;
     list[*n].value = value;
     (*n)++;
 
@@ -248,12 +249,22 @@ ak_txn_stage(ak_effect_t *list, unsigned *n, unsigned max, ak_str_t name,
 ak_rc_t
 ak_txn_set_header(ak_txn_t *t, ak_str_t name, ak_str_t value)
 {
-    return ak_txn_stage(t->effects, &t->neffects, AK_EFFECTS_MAX, name, value);
+    return ak_txn_replace_header(t, name, ak_str(NULL, 0), value);
+}
+
+
+ak_rc_t
+ak_txn_replace_header(ak_txn_t *t, ak_str_t name, ak_str_t lowcase,
+    ak_str_t value)
+{
+    return ak_txn_stage(t->effects, &t->neffects, AK_EFFECTS_MAX, name,
+                        lowcase, value);
 }
 
 
 ak_rc_t
 ak_txn_reply_header(ak_txn_t *t, ak_str_t name, ak_str_t value)
 {
-    return ak_txn_stage(t->replies, &t->nreplies, AK_REPLIES_MAX, name, value);
+    return ak_txn_stage(t->replies, &t->nreplies, AK_REPLIES_MAX, name,
+                        ak_str(NULL, 0), value);
 }

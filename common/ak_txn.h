@@ -109,6 +109,8 @@ typedef enum {
 typedef struct {
     ak_str_t  name;
     ak_str_t  value;           /* the transaction's memory */
+    ak_str_t  lowcase;         /* the name, where it replaces what the client
+                                  sent under it; else len 0 */
 } ak_effect_t;
 
 
@@ -338,12 +340,14 @@ uint8_t *ak_txn_secret(ak_txn_t *t, size_t size);
 void ak_txn_secret_drop(ak_txn_t *t);
 
 /*
- * For modules: stages a header of the forwarded request, or of the answer
- * where the request is denied.  AK_ERROR: beyond AK_EFFECTS_MAX,
- * AK_REPLIES_MAX.
+ * For modules: stages a header of the forwarded request, one that is never the
+ * client's or one that replaces the client's, or of the answer where the
+ * request is denied.  AK_ERROR: beyond AK_EFFECTS_MAX, AK_REPLIES_MAX.
  */
 
 ak_rc_t ak_txn_set_header(ak_txn_t *t, ak_str_t name, ak_str_t value);
+ak_rc_t ak_txn_replace_header(ak_txn_t *t, ak_str_t name, ak_str_t lowcase,
+    ak_str_t value);
 ak_rc_t ak_txn_reply_header(ak_txn_t *t, ak_str_t name, ak_str_t value);
 
 

@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_apikey_render_bodies(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf);
 static ngx_int_t ngx_http_apikey_prepare_headers(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf);
+static ngx_int_t ngx_http_apikey_prepare_provider(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf, const ak_provider_t *p);
 static ngx_int_t ngx_http_apikey_prepare_header(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf, ak_str_t name);
 
@@ -450,8 +452,9 @@ static ngx_int_t
 ngx_http_apikey_prepare_headers(ngx_conf_t *cf,
     ngx_http_apikey_main_conf_t *mcf)
 {
-    size_t                i;
-    const ak_provider_t  *p;
+    size_t                    i;
+    const ak_provider_t      *p;
+    const ak_own_provider_t  *own;
 
     if (ngx_array_init(&mcf->carried, cf->pool, 16,
                        sizeof(ngx_http_apikey_carried_t))
@@ -461,17 +464,43 @@ ngx_http_apikey_prepare_headers(ngx_conf_t *cf,
     }
 
     for (i = 0; (p = ak_provider_at(i)) != NULL; i++) {
+        if (ngx_http_apikey_prepare_provider(cf, mcf, p) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
 
-        if (ngx_http_apikey_prepare_header(cf, mcf, p->carriage.header)
-            != NGX_OK
-            || ngx_http_apikey_prepare_header(cf, mcf, p->newer.header)
-               != NGX_OK)
+    for (own = mcf->site.providers.first; own != NULL; own = own->next) {
+        if (ngx_http_apikey_prepare_provider(cf, mcf, &own->provider)
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_apikey_prepare_provider(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf, const ak_provider_t *p)
+{
+    size_t  i;
+
+    for (i = 0; i < p->nfixed; i++) {
+        if (ngx_http_apikey_prepare_header(cf, mcf, p->fixed[i].name)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_apikey_prepare_header(cf, mcf, p->carriage.header) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_apikey_prepare_header(cf, mcf, p->newer.header);
 }
 
 

@@ -55,6 +55,13 @@ static ngx_command_t  ngx_http_apikey_commands[] = {
       0,
       NULL },
 
+    { ngx_string("apikey_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_apikey_provider,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("apikey"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_apikey,
@@ -163,7 +170,9 @@ ngx_http_apikey_init(ngx_conf_t *cf)
         return NGX_OK;         /* requests are none of our business */
     }
 
-    if (ngx_http_apikey_conf_complete(cf, mcf) != NGX_OK) {
+    if (ngx_http_apikey_providers_clash(cf, mcf) != NGX_CONF_OK
+        || ngx_http_apikey_conf_complete(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -222,7 +231,11 @@ ngx_http_apikey_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_apikey_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    return ngx_http_apikey_stacks_check(cf, conf);
+    char  *rv;
+
+    rv = ngx_http_apikey_providers_check(cf, conf);
+
+    return (rv == NGX_CONF_OK) ? ngx_http_apikey_stacks_check(cf, conf) : rv;
 }
 
 

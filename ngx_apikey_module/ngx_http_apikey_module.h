@@ -233,6 +233,26 @@ char *ngx_http_apikey_challenge(ngx_conf_t *cf, ngx_str_t *realm,
     ngx_str_t *challenge);
 
 
+/* ngx_http_apikey_provider.c */
+
+char *ngx_http_apikey_provider(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* For ak_site_t, whose data is a ngx_conf_t. */
+
+void *ngx_http_apikey_provider_used(void *data);
+
+/* When all blocks are read: complains of those that did not come. */
+
+char *ngx_http_apikey_providers_check(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+/* The same of headers that the stacks of locations write too. */
+
+char *ngx_http_apikey_providers_clash(ngx_conf_t *cf,
+    ngx_http_apikey_main_conf_t *mcf);
+
+
 /* ngx_http_apikey_audit.c: for ak_site_t and ak_txn_t */
 
 void *ngx_http_apikey_open_log(void *data, ak_str_t target, ak_diag_t *d);

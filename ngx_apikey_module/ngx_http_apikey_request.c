@@ -18,6 +18,10 @@ static bool ngx_http_apikey_view_variable(void *host, ak_str_t name,
 static ak_str_t ngx_http_apikey_view_query(ngx_http_request_t *r);
 static bool ngx_http_apikey_view_address(ngx_connection_t *c,
     ak_str_t *value);
+static ngx_int_t ngx_http_apikey_copy(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx, ngx_uint_t inject);
+static ngx_uint_t ngx_http_apikey_replaced(const ngx_http_apikey_ctx_t *ctx,
+    const ngx_table_elt_t *h, ngx_uint_t inject);
 static ngx_int_t ngx_http_apikey_new_list(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, ngx_list_t *headers);
 static ngx_int_t ngx_http_apikey_strip_values(ngx_http_request_t *r,
@@ -315,8 +319,9 @@ ngx_http_apikey_view_address(ngx_connection_t *c, ak_str_t *value)
  * nothing forwards that pointer, and $remote_user needs it.
  */
 
-ngx_int_t
-ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+static ngx_int_t
+ngx_http_apikey_copy(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
+    ngx_uint_t inject)
 {
     bool                        (*forbidden)(const ak_strip_t *s,
                                              ak_str_t lowcase);
@@ -348,7 +353,9 @@ ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (forbidden(strip, ngx_http_apikey_lowcase(&h[i]))) {
+            if (forbidden(strip, ngx_http_apikey_lowcase(&h[i]))
+                || ngx_http_apikey_replaced(ctx, &h[i], inject))
+            {
                 continue;
             }
 
@@ -371,6 +378,49 @@ ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     r->headers_in.headers.last = &r->headers_in.headers.part;
 
     return ngx_http_apikey_strip_args(r, strip);
+}
+
+
+ngx_int_t
+ngx_http_apikey_strip(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    return ngx_http_apikey_copy(r, ctx, 0);
+}
+
+
+/*
+ * A fixed header of a provider goes where one is put in its place, and where
+ * the request is for another upstream than the one it was put in for.
+ */
+
+static ngx_uint_t
+ngx_http_apikey_replaced(const ngx_http_apikey_ctx_t *ctx,
+    const ngx_table_elt_t *h, ngx_uint_t inject)
+{
+    unsigned            i;
+    const ak_effect_t  *effect;
+
+    if (ctx == NULL) {
+        return 0;
+    }
+
+    if (ctx->edited
+        && ak_providers_fixed(&ctx->mcf->site.providers, h->value.data))
+    {
+        return 1;
+    }
+
+    for (i = 0; inject && i < ctx->txn.neffects; i++) {
+        effect = &ctx->txn.effects[i];
+
+        if (effect->lowcase.len != 0
+            && ak_view_same_name(ngx_http_apikey_lowcase(h), effect->lowcase))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -623,7 +673,7 @@ ngx_http_apikey_edit(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
         ctx->injected = 0;
     }
 
-    if (ngx_http_apikey_strip(r, ctx) != NGX_OK) {
+    if (ngx_http_apikey_copy(r, ctx, inject) != NGX_OK) {
         return NGX_ERROR;
     }
 

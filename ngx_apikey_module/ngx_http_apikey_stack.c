@@ -59,6 +59,7 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     mcf->site.open_log = ngx_http_apikey_open_log;
     mcf->site.hold_keys = ngx_http_apikey_hold_keys;
     mcf->site.foreign = ngx_http_apikey_foreign;
+    mcf->site.here = ngx_http_apikey_provider_used;
     mcf->site.warn = ngx_http_apikey_warn;
     mcf->site.variable = ngx_http_apikey_variable;
     mcf->site.data = cf;

@@ -83,8 +83,8 @@ for my $case (['INT', POSIX::SIGINT()], ['TERM', POSIX::SIGTERM()],
 
 # what is known to be wrong is told before the secret is asked for
 
-$p = ApikeyCtl::Pty->start(['upstream', 'set', '--shared', 'closedai']);
-is($p->wait >> 8, 2, 'an unknown provider');
+$p = ApikeyCtl::Pty->start(['upstream', 'set', '--shared', 'Closed']);
+is($p->wait >> 8, 2, 'no name of a provider');
 unlike($p->{seen}, $prompt, 'no prompt');
 
 $p = ApikeyCtl::Pty->start([@set, '--keyring', '/nowhere']);

@@ -136,6 +136,45 @@ is($r->{status}, 1, 'a variable in a word');
 like($r->{err}, qr/a variable is a word of its own/,
     'a variable in a word, why');
 
+# Blocks of providers, before and after what uses them
+
+$r = check(<<'EOF2');
+http {
+    apikey_provider early { header X-Early-Key; scheme Token; }
+    apikey_stack a {
+        auth     required  key;
+        session  required  inject  early late openai;
+    }
+    apikey_provider late { header X-Late-Key; refused 403 text=BAD; }
+}
+EOF2
+is($r->{status}, 0, 'providers') or diag($r->{err});
+like($r->{out}, qr/inject +early late openai$/m, 'providers, the stack');
+
+is(check("apikey_provider x { header X-K; }\n")->{status}, 0,
+    'a provider alone');
+
+$r = check(<<'EOF2');
+apikey_stack a {
+    auth     required  key;
+    session  required  inject  never;
+}
+apikey_provider openai { header X-K; }
+apikey_provider x {
+    query  key;
+    set    X-Api-Key 1;
+}
+apikey_provider y { header X-K; }
+apikey_provider y { header X-K; }
+EOF2
+is($r->{status}, 1, 'bad providers');
+like($r->{err}, qr/^apikeyctl: \Q$path:$_->[0]:\E .*\Q$_->[1]\E/m,
+    "providers, line $_->[0]")
+    for [3, 'stack "a", line 2: there is no "apikey_provider" block of the '
+        . 'unknown provider "never"'], [5, '"openai" is built in'],
+        [7, 'is not put into a query'], [8, 'carries keys'],
+        [9, '"x" has no "header NAME;"'], [11, '"y" already'];
+
 is(ctl(['stack', 'check', "$dir/none"])->{status}, 1, 'no file');
 is(ctl(['stack', 'check'])->{status}, 2, 'no word');
 like(ctl(['stack', 'check', '--help'])->{out}, qr/nginx -t/, 'help');

@@ -238,8 +238,31 @@ is(ctl(['upstream', 'delete', '--shared', 'openai'])->{status}, 0, 'delete');
 is(ctl(['upstream', 'delete', '--shared', 'openai'])->{status}, 1, 'again');
 is(ctl(['upstream', 'delete', '--shared', 'openai', 'x'])->{status}, 2,
     'too many words');
-is(ctl(['upstream', 'delete', '--shared', 'closedai'])->{status}, 2,
-    'an unknown provider');
+is(ctl(['upstream', 'delete', '--shared', 'closedai'])->{status}, 1,
+    'a provider without a key');
+
+# Providers that are not built in: nginx has to be told of them.
+
+$r = ctl(['upstream', 'set', '--shared', 'voice.lab_2-eu'],
+    in => "voice-0Aa1Bb2Cc3Dd4Ee5Ff\n");
+is($r->{status}, 0, 'a provider of the configuration');
+like($r->{err}, qr/warning: "voice\.lab_2-eu" is not built in: .* openai,/,
+    'a warning');
+like($r->{out}, qr/^Upstream key set: owner \*, provider voice\.lab_2-eu, /,
+    'it is set');
+is(ctl(['upstream', 'check', '--shared'])->{status}, 0, 'it opens');
+is(ctl(['upstream', 'delete', '--shared', 'voice.lab_2-eu'])->{status}, 0,
+    'it is deleted');
+
+for my $name ('Cohere', 'a b', 'a:b', 'off', '', 'x' x 129, "caf\xc3\xa9",
+    'sk-proj-abcdefghijklmnop', '0123456789abcdef0123456789abcdef',
+    'gsk_0a1b2c3d4e5f6g7h8i')
+{
+    $r = ctl(['upstream', 'set', '--shared', $name],
+        in => "voice-0Aa1Bb2Cc3\n");
+    is($r->{status}, 2, "no provider: $name");
+    ok(length $name < 8 || index($r->{err}, $name) < 0, 'it is not shown');
+}
 
 # no secret is in the store
 

@@ -49,7 +49,7 @@ sub whole {
     $text =~ s{/etc/nginx/brave\.key}{$dir/brave.key}g;
     $text =~ s{/etc/nginx/[\w-]+\.jwks}{$dir/issuer.jwks}g;
     $text =~ s{/var/log/nginx/}{$dir/}g;
-    $text =~ s{https://(?:api\.openai\.com|\$\w+)}{http://127.0.0.1:1}g;
+    $text =~ s{https://(?:api\.\w+\.\w+|\$\w+)}{http://127.0.0.1:1}g;
     $text =~ s{listen +8080}{listen 127.0.0.1:$port}g;
     $text =~ s{modules/ngx_apikey_module\.so}{$t->{module}}g;
 
@@ -129,6 +129,47 @@ while ($all =~ /^const ak_module_t  ak_mod_(\w+) =/mg) {
     while ($source =~ /\{ AK_ARG_(?!WORDS|PAIRS)\w+,\s+ak_string\("(\w+)"/g) {
         like($page, qr/`[^`\n]*\b$1\b/, "$module, $1");
     }
+}
+
+# The table of providers.
+
+my $providers = ApikeyTest::_read("$root/common/ak_provider.c");
+my $table = $text{"$root/docs/providers.md"};
+my (%refused, %row);
+
+while ($providers =~ /^static const ak_refusal_t  (\w+)\[\] = \{(.*?)^\};/msg) {
+    my ($list, $body) = ($1, $2);
+    my @by;
+
+    push @by, length $2 ? "$1 with `$2`" : $1
+        while $body =~ /\{ (\d+), ak_string\("([^"]*)"\) \}/g;
+    $refused{$list} = join ', ', @by;
+}
+
+$row{$1} = "`Authorization: Bearer KEY` | $refused{ak_refused_401}"
+    while $providers =~ /^ +ak_bearer\("([\w-]+)"\)/mg;
+$row{$1} = "`$2: KEY` | $refused{$3}"
+    while $providers =~ /^ +ak_bare\("([\w-]+)", "([\w-]+)", (\w+)\)/mg;
+
+cmp_ok(scalar keys %row, '>', 10, 'providers');
+
+for my $name (sort keys %row) {
+    ok(index($table, "\n| `$name` | $row{$name} |\n") >= 0, "provider $name");
+}
+
+my ($since) = $providers =~ /\.since = ak_string\("([\d-]+)"\)/;
+
+like($table, qr/^\| `anthropic` \| .*\b$since\b/m, 'provider anthropic');
+is_deeply([ sort $table =~ /^\| `([\w-]+)` \| `[\w-]+: /mg ],
+    [ sort 'anthropic', keys %row ], 'and no other provider');
+
+# Each word of a provider's block.
+
+my $block = ApikeyTest::_read("$root/common/ak_provider_block.c");
+
+while ($block =~ /^ +\{ ak_string\("(\w+)"\), \d+, /mg) {
+    next if $1 eq 'query';
+    like($table, qr/^\| `$1 /m, "a provider's $1");
 }
 
 # Each reason that a stack can give.

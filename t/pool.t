@@ -109,6 +109,11 @@ $t->http(<<'EOF' =~ s/%%LATE%%/$late->sockport/er);
 
     proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
 
+    apikey_provider custom {
+        header   X-Subscription-Token;
+        refused  409;
+    }
+
     upstream several {
         server 127.0.0.1:%%ECHO%% max_fails=1 fail_timeout=60s;
         server 127.0.0.1:%%ECHO1%% max_fails=1 fail_timeout=60s;
@@ -189,6 +194,11 @@ $t->http(<<'EOF' =~ s/%%LATE%%/$late->sockport/er);
 
         location /brave {
             apikey_inject brave;
+            proxy_pass http://127.0.0.1:%%ECHO%%;
+        }
+
+        location /custom {
+            apikey_inject $arg_provider;
             proxy_pass http://127.0.0.1:%%ECHO%%;
         }
 
@@ -474,6 +484,19 @@ rules($id{brave} => { status => 422,
 denied(ask('brave', '/brave'), 502, 'upstream_auth_failed', 'brave, refused');
 rules();
 is(ask('brave', '/brave')->status, 502, 'brave, it is not used again');
+
+# A provider of a block, named by a variable.
+
+$id{custom} = put('brave', 'x', 'custom');
+is(ask('brave', '/custom?provider=custom')->status, 200, 'custom');
+rules($id{custom} => { status => 409 });
+denied(ask('brave', '/custom?provider=custom'), 502, 'upstream_auth_failed',
+    'custom, refused as its block says');
+rules();
+is(ask('brave', '/custom?provider=custom')->status, 502,
+    'custom, it is not used again');
+denied(ask('brave', '/custom?provider=customs'), 403, 'upstream_key_missing',
+    'custom, a name that has no block');
 
 # What it takes to tell may come after the header, and is passed on whole where
 # it tells nothing.

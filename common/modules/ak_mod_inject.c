@@ -4,6 +4,7 @@
  */
 
 
+#include "ak_carry.h"
 #include "ak_held.h"
 #include "ak_modules.h"
 #include "ak_pool.h"
@@ -31,6 +32,7 @@ typedef struct {
 
 typedef struct {
     ak_words_t            names;
+    const ak_providers_t *own;                 /* of the configuration */
     ak_inject_word_t     *words;
     size_t                n;
     unsigned              select;
@@ -136,6 +138,7 @@ ak_inject_init(void *data, const ak_init_t *in)
     ak_inject_word_t  *word;
 
     mem = &in->site->mem;
+    conf->own = &in->site->providers;
 
     conf->words = mem->alloc(mem->data, (conf->names.n + 1)
                                         * sizeof(ak_inject_word_t));
@@ -156,7 +159,7 @@ ak_inject_init(void *data, const ak_init_t *in)
             }
 
         } else {
-            word->provider = ak_provider_find(name);
+            word->provider = ak_site_provider(in, name);
 
             if (word->provider == NULL) {
                 return ak_diag(in->d, "unknown provider \"%.*s\"",
@@ -266,7 +269,8 @@ ak_inject_fallback(ak_inject_conf_t *conf, const ak_init_t *in)
 /* Which provider a word is of this request; NULL: of none. */
 
 static const ak_provider_t *
-ak_inject_provider(const ak_txn_t *t, const ak_inject_word_t *word)
+ak_inject_provider(const ak_txn_t *t, const ak_inject_conf_t *conf,
+    const ak_inject_word_t *word)
 {
     ak_str_t  name;
 
@@ -281,7 +285,7 @@ ak_inject_provider(const ak_txn_t *t, const ak_inject_word_t *word)
         return NULL;
     }
 
-    return ak_provider_find(name);
+    return ak_providers_named(conf->own, name);
 }
 
 
@@ -322,7 +326,7 @@ ak_inject_wanted(const ak_txn_t *t, const ak_inject_conf_t *conf,
     /* a variable may say what another word does */
 
     for (i = 0; i < state->word; i++) {
-        if (ak_inject_provider(t, &conf->words[i]) == state->provider) {
+        if (ak_inject_provider(t, conf, &conf->words[i]) == state->provider) {
             return false;
         }
     }
@@ -388,50 +392,30 @@ static ak_rc_t
 ak_inject_slot(ak_txn_t *t, const ak_provider_t *p, ak_str_t owner,
     const ak_slot_t *slot, const ak_held_t *held)
 {
-    uint8_t              *value;
-    size_t                len;
-    const ak_carriage_t  *c;
+    size_t      len;
+    ak_carry_t  carry;
 
     if (slot != NULL && slot->sealed.len <= AK_SEALED_MIN) {
         ak_inject_trouble(t, "is no sealed token");
         return AK_ERROR;
     }
 
-    /* where no line has looked for a credential: as the client would send it */
+    len = (slot != NULL) ? ak_seal_secret_len(slot->sealed) : held->len;
 
-    c = ak_provider_carriage(p, &t->view,
-                             ak_txn_cred(t, t->collected != NULL
-                                            ? t->collected
-                                            : &ak_carriers_default));
-
-    len = c->scheme.len
-          + (slot != NULL ? ak_seal_secret_len(slot->sealed) : held->len);
-    value = ak_txn_secret(t, len);
-
-    if (value == NULL) {
-        ak_inject_trouble(t, "does not fit into memory");
+    if (ak_carry_begin(t, p, len, &carry) != AK_OK) {
+        ak_inject_trouble(t, t->trouble);
         return AK_ERROR;
     }
-
-    memcpy(value, c->scheme.data, c->scheme.len);
 
     if (slot == NULL) {
-        ak_held_open(held, value + c->scheme.len);
+        ak_held_open(held, carry.key);
 
-    } else if (ak_inject_unseal(t, p, owner, slot, value + c->scheme.len)
-               != AK_OK)
-    {
+    } else if (ak_inject_unseal(t, p, owner, slot, carry.key) != AK_OK) {
         ak_txn_secret_drop(t);
         return AK_ERROR;
     }
 
-    if (ak_txn_set_header(t, c->header, ak_str(value, len)) != AK_OK) {
-        ak_inject_trouble(t, "finds no room among the headers");
-        ak_txn_secret_drop(t);
-        return AK_ERROR;
-    }
-
-    return AK_OK;
+    return ak_carry_end(t, &carry);
 }
 
 
@@ -494,7 +478,8 @@ ak_inject_word(ak_txn_t *t, const ak_inject_conf_t *conf,
 {
     for ( /* void */ ; state->word < conf->n; state->word++) {
 
-        state->provider = ak_inject_provider(t, &conf->words[state->word]);
+        state->provider = ak_inject_provider(t, conf,
+                                             &conf->words[state->word]);
         state->source = t->identified ? AK_KEY_OWN : conf->fallback;
 
         if (state->source != AK_KEY_NONE && ak_inject_wanted(t, conf, state)) {
