@@ -35,7 +35,7 @@ ak_held_is_file(ak_str_t from)
 
 
 ak_rc_t
-ak_held_read(ak_held_t *held, ak_str_t from, ak_mem_t *mem, ak_diag_t *d)
+ak_held_read(ak_held_t *held, ak_str_t from, ak_site_t *site, ak_diag_t *d)
 {
     size_t       len;
     ak_rc_t      rc;
@@ -45,7 +45,7 @@ ak_held_read(ak_held_t *held, ak_str_t from, ak_mem_t *mem, ak_diag_t *d)
 
     if (ak_held_is_env(from)) {
         name = (const char *) from.data + ak_held_env.len;
-        value = ak_cstr(*name == '\0' ? NULL : getenv(name));
+        value = ak_env_secret(site, name);
 
         if (value.data == NULL) {
             return ak_diag(d, "\"%.*s\": there is no such variable in the "
@@ -53,7 +53,7 @@ ak_held_read(ak_held_t *held, ak_str_t from, ak_mem_t *mem, ak_diag_t *d)
                            AK_FMT(from));
         }
 
-        return ak_held_keep(held, value, from, mem, d);
+        return ak_held_keep(held, value, from, &site->mem, d);
     }
 
     /* what is neither is not shown: it may be the key, put here by mistake */
@@ -68,7 +68,7 @@ ak_held_read(ak_held_t *held, ak_str_t from, ak_mem_t *mem, ak_diag_t *d)
     rc = ak_file_secret(name, text, sizeof(text), &len, d);
 
     if (rc == AK_OK) {
-        rc = ak_held_keep(held, ak_str(text, len), from, mem, d);
+        rc = ak_held_keep(held, ak_str(text, len), from, &site->mem, d);
         ak_mem_wipe(text, len);
     }
 

@@ -7,8 +7,7 @@
 #define _AK_HELD_H_INCLUDED_
 
 
-#include "ak_diag.h"
-#include "ak_mem.h"
+#include "ak_env.h"
 
 
 /*
@@ -38,7 +37,7 @@ bool ak_held_is_file(ak_str_t from);
  * ASCII.  The diagnostic names the variable or the file.
  */
 
-ak_rc_t ak_held_read(ak_held_t *held, ak_str_t from, ak_mem_t *mem,
+ak_rc_t ak_held_read(ak_held_t *held, ak_str_t from, ak_site_t *site,
     ak_diag_t *d);
 
 /* The secret to dst, held->len bytes, which the caller wipes. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ak_env.h"
 #include "ak_crypt.h"
 #include "ak_jwt_line.h"
 #include "ak_mem.h"
@@ -393,6 +394,15 @@ ak_jwt_line_init(ak_jwt_line_t *line, const ak_init_t *in)
 
     if (ak_jwt_line_fingerprint(line, in->d) != AK_OK) {
         return AK_ERROR;
+    }
+
+    if (line->keys.from == AK_KEYS_ENV
+        && ak_env_secret(in->site, (const char *) line->keys.source.data).data
+           == NULL)
+    {
+        return ak_diag(in->d, "\"env:%s\": there is no such variable in the "
+                       "environment, or it is empty",
+                       (const char *) line->keys.source.data);
     }
 
     if (line->keys.from != AK_KEYS_URI

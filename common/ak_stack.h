@@ -66,6 +66,13 @@ typedef struct {
     /* Tells the operator of what is unwise and not wrong; or NULL. */
 
     void     (*warn)(void *data, const char *text);
+
+    /*
+     * Is told of a secret that was read from the environment, and where it is
+     * there; or NULL.  AK_ERROR: it is not to be used.
+     */
+
+    ak_rc_t  (*env)(void *data, const char *name, char *value);
     void      *data;
 
     /*

@@ -4,6 +4,7 @@
  */
 
 
+#include "ak_env.h"
 #include "ak_render.h"
 #include "ngx_http_apikey_module.h"
 #include "ngx_http_apikey_usage.h"
@@ -88,20 +89,21 @@ ngx_http_apikey_keyring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_apikey_keyring_env(ngx_conf_t *cf, ngx_str_t *name, ak_str_t *text)
 {
-    char  *value;
+    ngx_http_apikey_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_apikey_module);
 
     /* the master, which reads this, keeps the environment it began with */
 
-    value = getenv((char *) name->data + sizeof("env:") - 1);
+    *text = ak_env_secret(&mcf->site,
+                          (char *) name->data + sizeof("env:") - 1);
 
-    if (value == NULL) {
+    if (text->data == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "keyring \"%V\": there is no such variable in "
                            "the environment", name);
         return NGX_ERROR;
     }
-
-    *text = ak_cstr(value);
 
     return NGX_OK;
 }

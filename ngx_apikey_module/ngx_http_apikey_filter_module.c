@@ -65,6 +65,19 @@ ngx_http_apikey_header_filter(ngx_http_request_t *r)
     ngx_http_apikey_ctx_t        *ctx, *here;
     ngx_http_apikey_main_conf_t  *mcf;
 
+    /*
+     * The upstream has answered, and what it was asked is not needed.  Of what
+     * was put in ngx_http_apikey_upstream.c sees to that.
+     */
+
+    if (r == r->main && r->upstream != NULL) {
+        ctx = ngx_http_apikey_get_ctx(r);
+
+        if (ctx != NULL && ctx->injected && ctx->txn.carried == NULL) {
+            ngx_http_apikey_wipe_peer(r);
+        }
+    }
+
     if (r->headers_out.status < NGX_HTTP_BAD_REQUEST || r != r->main) {
         return ngx_http_next_header_filter(r);
     }

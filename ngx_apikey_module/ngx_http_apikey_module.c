@@ -171,7 +171,8 @@ ngx_http_apikey_init(ngx_conf_t *cf)
     }
 
     if (ngx_http_apikey_providers_clash(cf, mcf) != NGX_CONF_OK
-        || ngx_http_apikey_conf_complete(cf, mcf) != NGX_OK)
+        || ngx_http_apikey_conf_complete(cf, mcf) != NGX_OK
+        || ngx_http_apikey_wipe_tls(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -378,6 +379,8 @@ static ngx_int_t
 ngx_http_apikey_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_apikey_main_conf_t  *mcf;
+
+    ngx_http_apikey_process_close(cycle);
 
     mcf = ngx_http_apikey_worker_conf(cycle);
 

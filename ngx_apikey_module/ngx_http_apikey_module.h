@@ -94,6 +94,9 @@ typedef struct {
 
     ngx_http_apikey_ctx_t        *free;
     ngx_uint_t                    nfree;
+
+    ngx_event_t                   received;    /* wipes frames of HTTP/2, */
+    void                         *frames;      /*   of its configuration */
 } ngx_http_apikey_main_conf_t;
 
 
@@ -318,6 +321,10 @@ ngx_int_t ngx_http_apikey_strip(ngx_http_request_t *r,
 ngx_int_t ngx_http_apikey_edit(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, ngx_uint_t inject);
 
+/* What is at p ends with the pool; a large piece is known by its start. */
+
+ngx_uint_t ngx_http_apikey_in_pool(ngx_pool_t *pool, u_char *p);
+
 /* Wipes what the client sent, and what was sent upstream. */
 
 void ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx);
@@ -329,6 +336,57 @@ void ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx);
 
 void ngx_http_apikey_watch_upstream(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
+
+
+/* ngx_http_apikey_wipe.c */
+
+/*
+ * At the end of r, when its log has been written: wipes what was read for it
+ * into buffers of its connection.
+ */
+
+void ngx_http_apikey_wipe_input(ngx_http_request_t *r,
+    ngx_http_apikey_main_conf_t *mcf);
+
+/*
+ * Wipes what the connection to r's upstream keeps of what was sent over TLS,
+ * if all of it was sent.  While the connection is r's: when the upstream has
+ * answered, or before r gives it up.
+ */
+
+void ngx_http_apikey_wipe_peer(ngx_http_request_t *r);
+
+/*
+ * While r's pool is freed: wipes what its upstream answered, where that was not
+ * passed to the client.
+ */
+
+void ngx_http_apikey_wipe_answer(ngx_http_request_t *r, ngx_pool_t *pool);
+
+/*
+ * Once in a process that lives no longer than its configuration: from now on
+ * the same is wiped of each connection that ends.
+ */
+
+ngx_int_t ngx_http_apikey_wipe_start(void);
+
+/* When all has been read: has OpenSSL wipe what it received, in all servers. */
+
+ngx_int_t ngx_http_apikey_wipe_tls(ngx_conf_t *cf);
+
+
+/* ngx_http_apikey_process.c */
+
+/* For ak_site_t. */
+
+ak_rc_t ngx_http_apikey_env(void *data, const char *name, char *value);
+
+/*
+ * In a process that has been forked to serve: forgets secrets of the
+ * environment, and leaves nothing to core files.
+ */
+
+void ngx_http_apikey_process_close(ngx_cycle_t *cycle);
 
 
 /* ngx_http_apikey_lookup.c */

@@ -36,7 +36,6 @@ static ngx_int_t ngx_http_apikey_strip_args(ngx_http_request_t *r,
     const ak_strip_t *strip);
 static ngx_int_t ngx_http_apikey_add_header(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, const ak_effect_t *effect);
-static ngx_uint_t ngx_http_apikey_in_pool(ngx_pool_t *pool, u_char *p);
 static void ngx_http_apikey_wipe_value(ngx_http_apikey_ctx_t *ctx, u_char *p,
     size_t len);
 static void ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx);
@@ -756,16 +755,16 @@ ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx)
 {
     ngx_http_apikey_wipe_headers(ctx);
     ngx_http_apikey_wipe_query(ctx);
+    ngx_http_apikey_wipe_input(ctx->request, ctx->mcf);
 
     if (ctx->injected) {
         ngx_http_apikey_wipe_upstream(ctx->request);
+        ngx_http_apikey_wipe_answer(ctx->request, ctx->pool);
     }
 }
 
 
-/* What is in this memory ends with it; a large piece is known by its start. */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_apikey_in_pool(ngx_pool_t *pool, u_char *p)
 {
     ngx_pool_t        *block;

@@ -62,6 +62,7 @@ ngx_http_apikey_stacks_init(ngx_conf_t *cf, ngx_http_apikey_main_conf_t *mcf)
     mcf->site.here = ngx_http_apikey_provider_used;
     mcf->site.warn = ngx_http_apikey_warn;
     mcf->site.variable = ngx_http_apikey_variable;
+    mcf->site.env = ngx_http_apikey_env;
     mcf->site.data = cf;
 
     mcf->strip = ak_strip_create(&mcf->site.mem);

@@ -175,6 +175,8 @@ ngx_http_apikey_answered(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     ctx->headed = 0;
     ctx->answer = u->headers_in.status_n;
 
+    ngx_http_apikey_wipe_peer(r);
+
     outcome = ak_pool_outcome(ctx->txn.carried, ctx->answer,
                               ngx_http_apikey_answer_body(u));
 
@@ -392,6 +394,10 @@ ngx_http_apikey_next(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     u->peer.tries = ctx->peer.tries + 1;
     u->peer.free = ngx_http_apikey_free_peer;
     u->peer.data = ctx;
+
+    /* of this answer nothing but its status is looked at any more */
+
+    ngx_http_apikey_wipe_answer(r, r->pool);
 
     u->headers_in.status_n = NGX_HTTP_FORBIDDEN;
 

@@ -262,7 +262,7 @@ ak_inject_fallback(ak_inject_conf_t *conf, const ak_init_t *in)
                        "a variable", AK_FMT(conf->from));
     }
 
-    return ak_held_read(&conf->held, conf->from, &in->site->mem, in->d);
+    return ak_held_read(&conf->held, conf->from, in->site, in->d);
 }
 
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ak_env.h"
 #include "ak_file.h"
 #include "ak_hash.h"
 #include "ak_modules.h"
@@ -21,7 +22,8 @@
  *
  * The list is kept as hashes, all with one salt: so a request is hashed once,
  * and compared to all of them.  What an environment variable holds stays in
- * the memory of the process as its starter put it there; a file does not.
+ * the memory of the process as its starter put it there, unless the host wipes
+ * it (ak_env.h); a file does not.
  */
 
 #define AK_STATIC_MAX   65536  /* bytes of a list */
@@ -279,7 +281,7 @@ ak_static_env(ak_static_conf_t *conf, const char *name, const ak_init_t *in)
 {
     ak_str_t  list;
 
-    list = ak_cstr(getenv(name));
+    list = ak_env_secret(in->site, name);
 
     if (list.data == NULL) {
         return ak_diag(in->d, "\"%.*s\": there is no such variable in the "

@@ -58,6 +58,7 @@ use Time::HiRes ();
 use ApikeyHTTP;
 use ApikeyRedis;
 use EchoUpstream;
+use LeakScan;
 use TestProc;
 
 our @EXPORT = qw(wait_for make_key native_key base62 denied seen credentials);
@@ -231,40 +232,12 @@ sub secret {
 }
 
 
-sub pieces {
-    my ($self) = @_;
-
-    my %piece;
-
-    for my $text (keys %{ $self->{secrets} }) {
-        my $public = $self->{secrets}{$text};
-
-        for my $at (0 .. length($text) - 12) {
-            my $piece = substr $text, $at, 12;
-
-            # the id may be anywhere, and a letter that follows it by chance
-
-            next if length $public && $at + 12 < length($public) + 4;
-            $piece{$piece} = 1;
-        }
-    }
-
-    return \%piece;
-}
-
-
 # The first 12-byte piece of a credential in the text; undef: there is none.
 
 sub leak {
     my ($self, $text) = @_;
 
-    my $piece = $self->pieces;
-
-    return undef unless %$piece;
-
-    my $any = join '|', map { quotemeta } sort keys %$piece;
-
-    return $text =~ /($any)/ ? $1 : undef;
+    return LeakScan->new($self->{secrets})->find($text);
 }
 
 
@@ -702,9 +675,9 @@ sub check_conf {
 }
 
 
-# The worker processes; nginx's cache has processes of its own.
+# All processes of nginx but the master: a cache has some of its own.
 
-sub workers {
+sub children {
     my ($self) = @_;
 
     my @pids;
@@ -712,13 +685,19 @@ sub workers {
     for my $stat (glob '/proc/[0-9]*/stat') {
         my $text = _read($stat);
 
-        next unless $text =~ /^(\d+) \(.*\) ([A-Z]) (\d+) /
+        push @pids, $1 if $text =~ /^(\d+) \(.*\) ([A-Z]) (\d+) /
             && $3 == $self->{pid} && $2 ne 'Z';
-
-        push @pids, $1 if _read("/proc/$1/cmdline") !~ /^nginx: cache/;
     }
 
     return @pids;
+}
+
+
+sub workers {
+    my ($self) = @_;
+
+    return grep { _read("/proc/$_/cmdline") !~ /^nginx: cache/ }
+        $self->children;
 }
 
 
@@ -1062,14 +1041,10 @@ sub done {
 sub _leak_in_log {
     my ($self) = @_;
 
-    my $piece = $self->pieces;
-
-    return undef unless %$piece;
-
-    my $any = join '|', map { quotemeta } sort keys %$piece;
     my $exempt = 0;
+    my $checked = '';
 
-    $any = qr/$any/;
+    return undef unless %{ $self->{secrets} };
 
     open my $fh, '<:raw', "$self->{dir}/error.log" or return undef;
 
@@ -1084,10 +1059,12 @@ sub _leak_in_log {
                 || $text =~ /^client sent (?:duplicate|invalid) header line/;
         }
 
-        return $line if !$exempt && $line =~ $any;
+        $checked .= $line unless $exempt;
     }
 
-    return undef;
+    my $piece = $self->leak($checked) // return undef;
+
+    return $checked =~ /^(.*\Q$piece\E.*)$/m ? $1 : $piece;
 }
 
 
