@@ -24,6 +24,7 @@ my %text = map { $_ => ApikeyTest::_read($_) } @files;
 
 $ENV{BREAK_GLASS_KEYS} = 'break-glass-0Aa1Bb2Cc3';
 $t->create_key;
+$ENV{COHERE_API_KEY} = 'cohere-0Aa1Bb2Cc3';
 $ENV{OPENAI_API_KEY} = 'sk-openai-0Aa1Bb2Cc3';
 $ENV{WEBUI_SECRET_KEY} = 'webui-secret-0Aa1Bb2Cc3Dd4Ee5Ff6';
 $t->file('brave.key', "brave-0Aa1Bb2Cc3\n", 0600);
