@@ -7,6 +7,11 @@
 #include "ngx_http_apikey_module.h"
 
 
+/* What is shorter may be a part of anything, and is not looked for. */
+
+#define NGX_HTTP_APIKEY_LOOKED  8
+
+
 static ngx_int_t ngx_http_apikey_scan(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 static bool ngx_http_apikey_view_header(void *host, ak_str_t name, unsigned n,
@@ -41,6 +46,9 @@ static void ngx_http_apikey_wipe_value(ngx_http_apikey_ctx_t *ctx, u_char *p,
 static void ngx_http_apikey_wipe_headers(ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_wipe_query(ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_wipe_upstream(ngx_http_request_t *r);
+static void ngx_http_apikey_wipe_sent(ngx_http_apikey_ctx_t *ctx);
+static ngx_uint_t ngx_http_apikey_is_secret(ngx_http_apikey_ctx_t *ctx,
+    u_char *p);
 
 
 /* The parts of headers that can carry a credential, and whose headers. */
@@ -753,6 +761,10 @@ ngx_http_apikey_add_header(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
 void
 ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx)
 {
+    if (ctx->injected && ctx->request->request_body_no_buffering) {
+        ngx_http_apikey_wipe_sent(ctx);
+    }
+
     ngx_http_apikey_wipe_headers(ctx);
     ngx_http_apikey_wipe_query(ctx);
     ngx_http_apikey_wipe_input(ctx->request, ctx->mcf);
@@ -888,9 +900,80 @@ ngx_http_apikey_wipe_upstream(ngx_http_request_t *r)
         return;
     }
 
+    /* where it could not be made it is the client's body still */
+
+    if (r->request_body_no_buffering
+        || (r->request_body != NULL
+            && r->request_body->bufs == r->upstream->request_bufs))
+    {
+        return;
+    }
+
     b = r->upstream->request_bufs->buf;
 
     if (b->temporary) {
         ngx_explicit_memzero(b->start, b->end - b->start);
     }
+}
+
+
+/*
+ * A body that is not buffered is sent in chains that are used again as soon as
+ * they are sent, even that of the header: its buffer may be any other one by
+ * now, or one that is freed.  So what was put in is looked for.
+ */
+
+static void
+ngx_http_apikey_wipe_sent(ngx_http_apikey_ctx_t *ctx)
+{
+    unsigned      i;
+    u_char       *p, *last;
+    ngx_str_t     value;
+    ngx_pool_t   *pool;
+
+    for (i = 0; i < ctx->txn.neffects; i++) {
+
+        value = ngx_http_apikey_ngx_str(ctx->txn.effects[i].value);
+
+        if (value.len < NGX_HTTP_APIKEY_LOOKED
+            || !ngx_http_apikey_is_secret(ctx, value.data))
+        {
+            continue;
+        }
+
+        for (pool = ctx->pool; pool; pool = pool->d.next) {
+
+            p = (u_char *) pool;
+            last = pool->d.last;
+
+            while ((p = memmem(p, last - p, value.data, value.len)) != NULL) {
+
+                if (p != value.data) {
+                    ngx_explicit_memzero(p, value.len);
+                }
+
+                p += value.len;
+            }
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_is_secret(ngx_http_apikey_ctx_t *ctx, u_char *p)
+{
+    unsigned   i;
+    ak_txn_t  *t;
+
+    t = &ctx->txn;
+
+    for (i = 0; i < t->nsecrets; i++) {
+        if (p >= t->secrets[i].data
+            && p < t->secrets[i].data + t->secrets[i].size)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

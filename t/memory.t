@@ -86,6 +86,11 @@ $t->http(<<'EOF');
             root %%DIR%%;
         }
 
+        location /unbuffered {
+            proxy_request_buffering off;
+            proxy_pass http://echo;
+        }
+
         # nobody is there: the request is made, and made again
 
         location /down {
@@ -209,6 +214,23 @@ is(length $letters, 64, 'a key of 64 letters');
 is($t->ctl('key', 'import', '--format', 'litellm', '--owner', 'alice',
     { stdin => "token\n" . Digest::SHA::sha256_hex($weak) . "\n" }), 0,
     'a weak hash');
+
+# A body that is sent on as it comes.
+
+for my $length (2000, 100_000) {
+    my $c = $t->connect;
+    my $text = ApikeyHTTP::bytes('POST', '/unbuffered',
+        [ Authorization => "Bearer $key[0]{key}" ], 'x' x $length);
+
+    push @open, $c;
+    $c->send(substr $text, 0, 1500);
+    ok(wait_for(sub { index(memory(), $upstream) >= 0 }),
+        "unbuffered, $length, during the request");
+    $c->send(substr $text, 1500);
+    is($c->response->status, 200, "unbuffered, $length, its end");
+    ok(wait_for(sub { !defined $t->leak(memory()) }, 2),
+        "unbuffered, $length, leaves nothing") or diag(where());
+}
 
 after('GET', bytes('GET', '/', [ bearer($key[0]) ]));
 after('x-api-key', bytes('GET', '/', [ bare($key[1]) ]));
