@@ -78,11 +78,13 @@ ngx_http_apikey_header_filter(ngx_http_request_t *r)
         }
     }
 
-    if (r->headers_out.status < NGX_HTTP_BAD_REQUEST || r != r->main) {
+    if (r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 
     ctx = ngx_http_apikey_get_ctx(r);
+
+    /* whatever status an "error_page" that led here gives to its answer */
 
     if (ctx != NULL && ctx->hide) {
 
@@ -95,7 +97,8 @@ ngx_http_apikey_header_filter(ngx_http_request_t *r)
     }
 
     if (ctx == NULL || ctx->status == 0
-        || ctx->status != r->headers_out.status)
+        || ctx->status != r->headers_out.status
+        || r->headers_out.status < NGX_HTTP_BAD_REQUEST)
     {
         return ngx_http_next_header_filter(r);
     }

@@ -597,6 +597,7 @@ ngx_http_apikey_session_again(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx)
 {
     ak_rc_t            rc;
+    ak_txn_t           was;
     const ak_stack_t  *stack;
 
     stack = ctx->session;
@@ -604,6 +605,8 @@ ngx_http_apikey_session_again(ngx_http_request_t *r,
     if (stack == NULL) {
         return NGX_DECLINED;
     }
+
+    was = ctx->txn;
 
     ctx->session = NULL;
     ctx->txn.avoid = ctx->txn.slot;
@@ -621,18 +624,25 @@ ngx_http_apikey_session_again(ngx_http_request_t *r,
         ngx_http_apikey_lookup_cancel(ctx);
         ak_txn_abort(&ctx->txn);
 
-        return NGX_DECLINED;
-    }
-
-    if (ctx->txn.trouble != NULL) {
+    } else if (ctx->txn.trouble != NULL) {
         ngx_http_apikey_log_trouble(r, ctx);
     }
 
     if (rc != AK_OK) {
 
-        /* it was granted, and what the client gets is the upstream's answer */
+        /*
+         * It was granted, and what the client gets is the upstream's answer to
+         * the first key, maybe that of another server.
+         */
 
         ctx->txn.reason = AK_SUCCESS;
+        ctx->txn.retry = 0;
+        ctx->txn.provider = was.provider;
+        ctx->txn.slot = was.slot;
+        ctx->txn.key_source = was.key_source;
+        ctx->txn.token = was.token;
+        ctx->txn.carried = was.carried;
+        ctx->txn.one = was.one;
 
         return NGX_DECLINED;
     }

@@ -152,6 +152,7 @@ struct ngx_http_apikey_ctx_s {
         ngx_uint_t                tries;
     }                             peer;
     ngx_uint_t                    answer;      /* the last one's status */
+    ngx_uint_t                    answered;    /* of r->upstream_states */
 
     ngx_queue_t                   queue;       /* while it waits */
     ngx_event_t                   pause;

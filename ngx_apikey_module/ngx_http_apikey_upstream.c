@@ -24,6 +24,9 @@ static ngx_int_t ngx_http_apikey_answered(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 static ngx_uint_t ngx_http_apikey_needs_body(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
+static ngx_uint_t ngx_http_apikey_head(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_apikey_chunks_end(ak_str_t body);
+static ngx_uint_t ngx_http_apikey_is_hex(u_char ch);
 static ak_str_t ngx_http_apikey_answer_body(ngx_http_upstream_t *u);
 static bool ngx_http_apikey_answer_header(void *data, ak_str_t name,
     ak_str_t *value);
@@ -33,6 +36,7 @@ static ngx_int_t ngx_http_apikey_send_again(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 static ngx_int_t ngx_http_apikey_next(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
+static void ngx_http_apikey_anew(ngx_http_request_t *r);
 static ngx_int_t ngx_http_apikey_hide(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 
@@ -57,21 +61,35 @@ ngx_http_apikey_watch_upstream(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_apikey_content_handler(ngx_http_request_t *r)
 {
+    void                  **loc_conf;
     ngx_int_t               rc;
     ngx_http_upstream_t    *u;
     ngx_http_apikey_ctx_t  *ctx;
 
     ctx = ngx_http_apikey_get_ctx(r);
 
+    /* redirected: an earlier upstream may have ended in whatever state */
+
+    ctx->upstream_conf = NULL;
+    ctx->headed = 0;
+    ctx->hide = 0;
+
     /* it may look at r->content_handler, and be asked once more */
 
     r->content_handler = ctx->content;
+    loc_conf = r->loc_conf;
 
     rc = ctx->content(r);
 
     u = r->upstream;
 
-    if (rc != NGX_DONE || u == NULL || u->process_header == NULL
+    /*
+     * Where it failed at once, what is there now may be the upstream of an
+     * error page, of which the location says what it gets.
+     */
+
+    if (rc != NGX_DONE || r->loc_conf != loc_conf || ctx->txn.carried == NULL
+        || u == NULL || u->process_header == NULL
         || u->process_header == ngx_http_apikey_process_header)
     {
         return rc;
@@ -110,9 +128,17 @@ ngx_http_apikey_process_header(ngx_http_request_t *r)
         u->process_header = ngx_http_apikey_process_header;
     }
 
-    /* without a connection it is of nginx's cache */
+#if (NGX_HTTP_CACHE)
 
-    if (rc != NGX_OK || u->peer.connection == NULL) {
+    /* of nginx's cache, maybe in the place of what was just answered */
+
+    if (r->cached) {
+        return rc;
+    }
+
+#endif
+
+    if (rc != NGX_OK || ctx->txn.carried == NULL) {
         return rc;
     }
 
@@ -141,13 +167,11 @@ ngx_http_apikey_reinit_request(ngx_http_request_t *r)
 
     if (ctx->upstream_conf != NULL) {
 
-        /* the last state is that of the request which is about to be sent */
+        /* nginx was told of another status */
 
         state = r->upstream_states->elts;
 
-        if (r->upstream_states->nelts > 1) {
-            state[r->upstream_states->nelts - 2].status = ctx->answer;
-        }
+        state[ctx->answered].status = ctx->answer;
 
         u->conf = ctx->upstream_conf;
         ctx->upstream_conf = NULL;
@@ -221,7 +245,7 @@ ngx_http_apikey_needs_body(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     in = &u->headers_in;
 
     if (!ak_provider_marks(ctx->txn.carried, in->status_n)
-        || u->buffer.last == u->buffer.end || r->method == NGX_HTTP_HEAD)
+        || u->buffer.last == u->buffer.end || ngx_http_apikey_head(r))
     {
         return 0;
     }
@@ -233,12 +257,88 @@ ngx_http_apikey_needs_body(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     }
 
     if (in->chunked) {
-        return ngx_strnstr((u_char *) body.data, "\r\n0\r\n", body.len)
-               == NULL;
+        return !ngx_http_apikey_chunks_end(body);
     }
 
     return in->content_length_n > 0
            && (off_t) body.len < in->content_length_n;
+}
+
+
+/* "proxy_method" and "proxy_cache_convert_head" make it another method. */
+
+static ngx_uint_t
+ngx_http_apikey_head(ngx_http_request_t *r)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = r->request_body_no_buffering ? NULL : r->upstream->request_bufs;
+
+    if (cl == NULL || cl->buf->end - cl->buf->start < 5) {
+        return r->method == NGX_HTTP_HEAD;
+    }
+
+    b = cl->buf;
+
+    return ngx_strncmp(b->start, "HEAD ", 5) == 0
+           || (r->method == NGX_HTTP_HEAD
+               && ngx_strncmp(b->start, "GET ", 4) != 0);
+}
+
+
+/*
+ * Whether the last chunk has begun, after which nothing is to be waited for.
+ * It is neither where it makes no sense: that is told by who passes it on.
+ */
+
+static ngx_uint_t
+ngx_http_apikey_chunks_end(ak_str_t body)
+{
+    size_t   size;
+    u_char  *p, *q, *last, *digits;
+
+    p = (u_char *) body.data;
+    last = p + body.len;
+
+    for ( ;; ) {
+
+        q = memchr(p, LF, last - p);
+
+        if (q == NULL) {
+            return 0;
+        }
+
+        for (digits = p; digits < q && ngx_http_apikey_is_hex(*digits); ) {
+            digits++;
+        }
+
+        if (digits == p || digits - p > 8) {
+            return 1;
+        }
+
+        size = (size_t) ngx_hextoi(p, digits - p);
+
+        if (size == 0) {
+            return 1;
+        }
+
+        /* the data, and its end of line */
+
+        if ((size_t) (last - (q + 1)) < size + 2) {
+            return 0;
+        }
+
+        p = q + 1 + size + 2;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_is_hex(u_char ch)
+{
+    return (ch >= '0' && ch <= '9')
+           || ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'f');
 }
 
 
@@ -384,6 +484,7 @@ ngx_http_apikey_next(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
                            |NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
     conf->next_upstream_timeout = 0;
 
+    ctx->answered = r->upstream_states->nelts - 1;
     ctx->upstream_conf = u->conf;
     u->conf = conf;
 
@@ -416,7 +517,40 @@ ngx_http_apikey_free_peer(ngx_peer_connection_t *pc, void *data,
 
     pc->free(pc, pc->data, state);
 
+    ngx_http_apikey_anew(ctx->request);
+
     pc->tries = ctx->peer.tries;
+}
+
+
+/*
+ * The server is as good as any, while balancers would now avoid it: the other
+ * ones may be down, or for when it is.
+ */
+
+static void
+ngx_http_apikey_anew(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t           *u;
+    ngx_peer_connection_t          peer;
+    ngx_http_upstream_srv_conf_t  *uscf;
+
+    u = r->upstream;
+    uscf = u->upstream;
+
+    if (uscf == NULL || uscf->peer.init == NULL) {
+        return;                /* addresses of a name in a variable */
+    }
+
+    peer = u->peer;
+
+    /* else they take it for their own */
+
+    u->peer.data = NULL;
+
+    if (uscf->peer.init(r, uscf) != NGX_OK) {
+        u->peer = peer;
+    }
 }
 
 
@@ -444,6 +578,12 @@ ngx_http_apikey_hide(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     conf->intercept_errors = 0;
 #if (NGX_HTTP_CACHE)
     conf->cache_use_stale = 0;
+
+    if (r->cache != NULL) {
+        r->cache->stale_error = 0;
+    }
+
+    u->cacheable = 0;
 #endif
 
     u->conf = conf;
