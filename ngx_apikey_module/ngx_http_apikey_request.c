@@ -935,7 +935,7 @@ ngx_http_apikey_wipe_sent(ngx_http_apikey_ctx_t *ctx)
 
         value = ngx_http_apikey_ngx_str(ctx->txn.effects[i].value);
 
-        if (value.len < NGX_HTTP_APIKEY_LOOKED
+        if (value.data == NULL || value.len < NGX_HTTP_APIKEY_LOOKED
             || !ngx_http_apikey_is_secret(ctx, value.data))
         {
             continue;
