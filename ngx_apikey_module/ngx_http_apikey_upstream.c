@@ -162,8 +162,13 @@ ngx_http_apikey_reinit_request(ngx_http_request_t *r)
     rc = ctx->reinit_request(r);
 
     ctx->headed = 0;
-    ctx->process_header = u->process_header;
-    u->process_header = ngx_http_apikey_process_header;
+
+    /* not all of them begin with another one than they end with */
+
+    if (u->process_header != ngx_http_apikey_process_header) {
+        ctx->process_header = u->process_header;
+        u->process_header = ngx_http_apikey_process_header;
+    }
 
     if (ctx->upstream_conf != NULL) {
 
