@@ -266,9 +266,7 @@ ctl_file_forget(ctl_file_t *f)
 }
 
 
-/* Reads the file as it is now; one that is not there has no lines. */
-
-static ctl_status_e
+ctl_status_e
 ctl_file_load(ctl_t *ctl)
 {
     int          fd;

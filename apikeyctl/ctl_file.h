@@ -23,6 +23,10 @@
 ctl_status_e ctl_file_open(ctl_t *ctl);
 void ctl_file_close(ctl_t *ctl);
 
+/* Reads the file as it is now; one that is not there has no lines. */
+
+ctl_status_e ctl_file_load(ctl_t *ctl);
+
 ctl_status_e ctl_file_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply);
 ctl_status_e ctl_file_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc,
     int64_t *n);

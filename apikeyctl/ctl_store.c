@@ -91,6 +91,13 @@ ctl_store_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply)
 
 
 ctl_status_e
+ctl_store_reload(ctl_t *ctl)
+{
+    return ctl_store_is_file(ctl) ? ctl_file_load(ctl) : CTL_DONE;
+}
+
+
+ctl_status_e
 ctl_store_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc, int64_t *n)
 {
     return ctl_store_is_file(ctl) ? ctl_file_remove(ctl, argv, argc, n)

@@ -33,6 +33,10 @@ void ctl_store_close(ctl_t *ctl);
 
 ctl_status_e ctl_store_hash(ctl_t *ctl, ak_str_t key, ak_reply_t **reply);
 
+/* Reads a file again, as it is now; Redis is asked each time anyway. */
+
+ctl_status_e ctl_store_reload(ctl_t *ctl);
+
 /* Runs DEL or HDEL on one name; *n: how many keys or fields that removed. */
 
 ctl_status_e ctl_store_remove(ctl_t *ctl, const ak_str_t *argv, size_t argc,

@@ -203,21 +203,12 @@ ctl_upstream_object(const ak_place_t *place)
 
 /* upstream set */
 
-typedef struct {
-    ak_place_t  place;
-    ak_str_t    name;
-    ak_str_t    token;
-    bool        keep;                  /* what is there stays */
-    bool        replaced;              /* there was something */
-} ctl_upstream_set_t;
-
-
 /*
  * A set beyond the limits of ak_tokens.h could be used by nobody, so what the
  * set would be is packed before it is written.
  */
 
-static ctl_status_e
+ctl_status_e
 ctl_upstream_decide(void *data, const ak_reply_t *reply, ak_str_t *argv,
     size_t *argc)
 {
@@ -276,31 +267,6 @@ ctl_upstream_decide(void *data, const ak_reply_t *reply, ak_str_t *argv,
     *argc = 4;
 
     return CTL_DONE;
-}
-
-
-ctl_status_e
-ctl_upstream_put(ctl_t *ctl, const ak_place_t *place, ak_str_t token,
-    bool keep, bool *there)
-{
-    uint8_t             name[AK_STORE_KEY_MAX];
-    ctl_status_e        status;
-    ctl_upstream_set_t  set;
-
-    memset(&set, 0, sizeof(ctl_upstream_set_t));
-    set.place = *place;
-    set.token = token;
-    set.keep = keep;
-
-    status = ctl_upstream_name(ctl, place, name, &set.name);
-
-    if (status == CTL_DONE) {
-        status = ctl_store_change(ctl, set.name, ctl_upstream_decide, &set);
-    }
-
-    *there = set.replaced;
-
-    return status;
 }
 
 

@@ -27,12 +27,20 @@ const char *ctl_upstream_open(const ctl_t *ctl, const ak_place_t *place,
     ak_str_t sealed);
 
 /*
- * Puts a token into its slot, as "upstream set" does; *there: the slot held one
- * already, which with "keep" stays as it is.
+ * Puts a token into its slot, a change of "name" for ctl_store_change(), which
+ * is that of the place.  CTL_REFUSED: that cannot be done, which was told.
  */
 
-ctl_status_e ctl_upstream_put(ctl_t *ctl, const ak_place_t *place,
-    ak_str_t token, bool keep, bool *there);
+typedef struct {
+    ak_place_t  place;
+    ak_str_t    name;
+    ak_str_t    token;
+    bool        keep;                  /* what is there stays */
+    bool        replaced;              /* there was something */
+} ctl_upstream_set_t;
+
+ctl_status_e ctl_upstream_decide(void *data, const ak_reply_t *reply,
+    ak_str_t *argv, size_t *argc);
 
 
 #endif /* _CTL_UPSTREAM_H_INCLUDED_ */

@@ -6,10 +6,9 @@
 
 #include <stdio.h>
 
-#include "ak_mem.h"
 #include "ak_tokens.h"
 #include "ctl_app.h"
-#include "ctl_intake.h"
+#include "ctl_batch.h"
 #include "ctl_print.h"
 #include "ctl_store.h"
 #include "ctl_upstream.h"
@@ -22,16 +21,6 @@
  */
 
 #define CTL_ROW_SECRETS  64            /* of a row: a vault holds several */
-#define CTL_SLOT_TEXT    96
-
-
-typedef struct {
-    ak_place_t  place;
-    char       *owner;                 /* what the place is of */
-    char        slot[CTL_SLOT_TEXT];
-    char       *secret;                /* any bytes */
-    size_t      len;
-} ctl_secret_t;
 
 
 typedef struct {
@@ -39,13 +28,12 @@ typedef struct {
     ctl_intake_t      in;
     const ctl_app_t  *app;
     ak_import_key_t   key;
-    uint64_t          replaced;
     uint64_t          ignored;         /* rows that have no key to import */
     uint64_t          classes[AK_IMPORT_CLASSES];
 
-    unsigned          number;          /* of the row, */
-    ctl_secret_t      secrets[CTL_ROW_SECRETS];        /* and what it held */
-    size_t            n;
+    unsigned          number;          /* of the row */
+    size_t            first;           /* of its secrets in the batch */
+    ctl_batch_t       batch;
 } ctl_imports_t;
 
 
@@ -174,11 +162,11 @@ ctl_upstream_keep(ctl_imports_t *im, const ak_place_t *place, unsigned n,
     int            len;
     ctl_secret_t  *s;
 
-    if (im->n == CTL_ROW_SECRETS) {
+    if (im->batch.n - im->first == CTL_ROW_SECRETS) {
         return ak_diag(d, "it has more than %d keys", CTL_ROW_SECRETS);
     }
 
-    s = &im->secrets[im->n];
+    s = ctl_batch_next(&im->batch);
 
     len = snprintf(s->slot, CTL_SLOT_TEXT, n == 1 ? "%.*s" : "%.*s-%u",
                    AK_FMT(place->slot), n);
@@ -196,8 +184,9 @@ ctl_upstream_keep(ctl_imports_t *im, const ak_place_t *place, unsigned n,
     s->place.owner = ak_cstr(s->owner);
     s->place.provider = place->provider;
     s->place.slot = ak_str(s->slot, (size_t) len);
+    s->number = im->number;
 
-    im->n++;
+    im->batch.n++;
 
     return AK_OK;
 }
@@ -264,7 +253,7 @@ ctl_upstream_vault(ctl_imports_t *im, const ctl_upstream_row_t *row,
     const char  *name;
 
     rc = AK_OK;
-    before = im->n;
+    before = im->batch.n;
     vault = json_loadb((const char *) plain.data, plain.len,
                        JSON_REJECT_DUPLICATES, NULL);
 
@@ -299,7 +288,7 @@ ctl_upstream_vault(ctl_imports_t *im, const ctl_upstream_row_t *row,
             }
         }
 
-        im->ignored += (im->n == before);
+        im->ignored += (im->batch.n == before);
     }
 
     json_decref(vault);
@@ -461,6 +450,7 @@ ctl_upstream_row(void *data, const ctl_row_t *r, ak_diag_t *d)
     memset(&place, 0, sizeof(ak_place_t));
 
     im->number = r->number;
+    im->first = im->batch.n;
 
     if (ctl_upstream_fill(im, r, &row, d) != AK_OK
         || ctl_upstream_whose(im, &row, &place.owner, d) != AK_OK)
@@ -487,143 +477,12 @@ ctl_upstream_row(void *data, const ctl_row_t *r, ak_diag_t *d)
 }
 
 
-/* Whether the slot holds what was sealed for it. */
-
-static ctl_status_e
-ctl_upstream_verify(ctl_imports_t *im, const ctl_secret_t *s, bool *same)
-{
-    size_t        i, n, len;
-    uint8_t       name[AK_STORE_KEY_MAX], sealed[AK_SEALED_MAX];
-    uint8_t       opened[AK_SECRET_MAX];
-    ak_str_t      key, binary;
-    ak_reply_t   *reply;
-    ak_field_t    fields[CTL_FIELDS_MAX];
-    ctl_status_e  status;
-
-    *same = false;
-
-    /* the name was good when it was written */
-
-    (void) ak_store_tokens_key(&im->ctl->conf, s->place.owner,
-                               s->place.provider, name, &key);
-
-    status = ctl_store_hash(im->ctl, key, &reply);
-
-    if (status != CTL_DONE) {
-        return status;
-    }
-
-    n = 0;
-
-    if (reply != NULL) {
-        (void) ak_store_fields(reply, fields, CTL_FIELDS_MAX, &n);
-    }
-
-    for (i = 0; i < n; i++) {
-
-        if (!ak_str_eq(fields[i].name, s->place.slot)
-            || ak_seal_decode(fields[i].value, sealed, &len) != AK_OK)
-        {
-            continue;
-        }
-
-        binary = ak_str(sealed, len);
-
-        *same = ak_seal_open(im->ctl->keys, &s->place, binary, opened) == AK_OK
-                && ak_seal_secret_len(binary) == s->len
-                && ak_mem_equal(opened, s->secret, s->len);
-
-        ak_mem_wipe(opened, sizeof(opened));
-    }
-
-    ctl_reply_free(reply);
-
-    return CTL_DONE;
-}
-
-
-static ctl_status_e
-ctl_upstream_write(ctl_imports_t *im, const ctl_secret_t *s)
-{
-    bool          there, same;
-    size_t        len;
-    uint8_t       token[AK_SEALED_TEXT_MAX];
-    ak_diag_t     d;
-    ctl_status_e  status;
-
-    if (ak_seal(im->ctl->keys, &s->place, ak_str(s->secret, s->len), token,
-                &len, &d)
-        != AK_OK)
-    {
-        ctl_intake_bad(&im->in, im->number, d.text);
-        return CTL_DONE;
-    }
-
-    if (im->ctl->dry_run) {
-        im->in.imported++;
-        return CTL_DONE;
-    }
-
-    status = ctl_upstream_put(im->ctl, &s->place, ak_str(token, len),
-                              !im->ctl->replace, &there);
-
-    if (status == CTL_REFUSED && !im->ctl->unsure) {
-        ctl_intake_bad(&im->in, im->number, "see the line above");
-        return CTL_DONE;
-    }
-
-    if (status != CTL_DONE) {
-        return status;
-    }
-
-    if (there && !im->ctl->replace) {
-        im->in.there++;
-        return CTL_DONE;
-    }
-
-    status = ctl_upstream_verify(im, s, &same);
-
-    if (status != CTL_DONE) {
-        return status;
-    }
-
-    if (!same) {
-        ctl_intake_bad(&im->in, im->number, "what the store gives back is "
-                       "not what was written; set it again");
-        return CTL_DONE;
-    }
-
-    im->in.imported++;
-    im->replaced += there;
-
-    return CTL_DONE;
-}
-
-
 static ctl_status_e
 ctl_upstream_flush(void *data, bool last)
 {
-    size_t          i;
-    ctl_status_e    status;
     ctl_imports_t  *im = data;
 
-    (void) last;
-
-    status = CTL_DONE;
-
-    for (i = 0; i < im->n; i++) {
-
-        if (status == CTL_DONE) {
-            status = ctl_upstream_write(im, &im->secrets[i]);
-        }
-
-        ctl_free(im->secrets[i].owner);
-        ctl_free(im->secrets[i].secret);
-    }
-
-    im->n = 0;
-
-    return status;
+    return ctl_batch_flush(&im->batch, last);
 }
 
 
@@ -639,7 +498,7 @@ ctl_imports_print(const ctl_imports_t *im)
                        im->ctl->dry_run ? "To be imported or there: "
                                         : "Imported ",
                        (unsigned long long) im->in.imported,
-                       (unsigned long long) im->replaced,
+                       (unsigned long long) im->batch.replaced,
                        (unsigned long long) im->in.there,
                        (unsigned long long) im->ignored,
                        (unsigned long long) im->in.skipped);
@@ -657,7 +516,7 @@ ctl_imports_print(const ctl_imports_t *im)
     }
 
     ctl_set(object, "imported", json_integer((json_int_t) im->in.imported));
-    ctl_set(object, "replaced", json_integer((json_int_t) im->replaced));
+    ctl_set(object, "replaced", json_integer((json_int_t) im->batch.replaced));
     ctl_set(object, "there", json_integer((json_int_t) im->in.there));
     ctl_set(object, "ignored", json_integer((json_int_t) im->ignored));
     ctl_set(object, "skipped", json_integer((json_int_t) im->in.skipped));
@@ -718,6 +577,8 @@ ctl_imports_all(ctl_imports_t *im)
                      ctl_rows_open(im->app->rows, ctl_app_cell, im->app,
                                    im->app->columns[0].name));
 
+    ctl_batch_begin(&im->batch, im->ctl, &im->in, CTL_ROW_SECRETS);
+
     status = ctl_intake_run(&im->in, ctl_upstream_row, ctl_upstream_flush,
                             im);
 
@@ -731,6 +592,7 @@ ctl_imports_all(ctl_imports_t *im)
                         (unsigned long long) im->in.imported);
     }
 
+    ctl_batch_end(&im->batch);
     ctl_intake_end(&im->in);
 
     return status;

@@ -14,6 +14,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP ();
 use MIME::Base64 ();
 use Test::More;
+use Time::HiRes ();
 
 use ApikeyCtl ();
 use ApikeyTest;
@@ -303,6 +304,57 @@ sub tests_of_rows {
 }
 
 
+# A file that is not there yet is made, and it is not written for each row.
+
+sub tests_of_a_new_file {
+    my $n = ApikeyTest::flavour() eq 'plain' ? 4000 : 50;
+    my $fresh = "$t->{dir}/fresh";
+    my @args = ('--json', '--store', "file:$fresh", 'upstream');
+    my $rows = join '', map { row(owner => "o$_", provider => 'openai',
+        secret => "sk-of-the-owner-$_") } 1 .. $n, 1, 2;
+    my $bad = row(owner => 'bad', provider => 'openai', secret => 'a b');
+
+    my @import = (@args, 'import', '--format', 'json');
+    my $from = Time::HiRes::time();
+
+    is($t->ctl(@import, { stdin => $rows . $bad }), 1, 'a new file')
+        or diag($t->{err});
+    cmp_ok(Time::HiRes::time() - $from, '<', 10, 'a new file, in good time');
+    like($t->{err}, qr/^apikeyctl: row @{[ $n + 3 ]} is skipped: [^\n]*\n\z/,
+        'a new file, the bad row alone is told');
+
+    my $sum = $json->decode($t->{out} || '{}');
+
+    is_deeply([ @{$sum}{qw(imported there skipped)} ], [ $n, 2, 1 ],
+        'a new file, what came of it');
+    is($t->ctl(@args, 'check'), 0, 'a new file, all open');
+    is(scalar @{ $json->decode($t->{out}) }, $n, 'a new file, a slot each');
+
+    # the last of those for a slot stands, all count
+
+    is($t->ctl(@import, '--replace', { stdin => $rows }), 0, 'once more');
+    $sum = $json->decode($t->{out} || '{}');
+    is_deeply([ @{$sum}{qw(imported replaced skipped)} ],
+        [ $n + 2, $n + 2, 0 ], 'once more, what came of it');
+
+    # a set that cannot be changed is told with its row, the others go on
+
+    my $text = ApikeyCtl::slurp($fresh);
+    $text =~ s/^.*"o7".*$/{"upstream":"o7","provider":"openai","slots":3}/m;
+    $t->file('fresh', $text, 0640);
+
+    is($t->ctl(@import, '--replace', { stdin => join '', map { row(
+        owner => "o$_", provider => 'groq', secret => "gsk-$_-0000000") .
+        row(owner => "o$_", provider => 'openai', secret => "sk-$_-0000000")
+        } 6 .. 8 }), 1, 'a damaged set');
+    like($t->{err}, qr/nothing was changed\n.*row 4 is skipped/,
+        'a damaged set, the row is told');
+    $sum = $json->decode($t->{out} || '{}');
+    is_deeply([ @{$sum}{qw(imported replaced skipped)} ], [ 5, 2, 1 ],
+        'a damaged set, the others are imported');
+}
+
+
 for my $embedded (0, 1) {
     $kind = $embedded ? 'file' : 'redis';
     $t = ApikeyTest->new(embedded => $embedded, level => 'info');
@@ -373,6 +425,8 @@ EOF
         'upstream_key_missing', "$kind, of what is damaged nothing is used");
     is(scalar(my @seen = $t->{echo}[0]->requests), 0,
         "$kind, and nothing reaches the upstream");
+
+    tests_of_a_new_file() if $embedded;
 
     unless ($embedded) {
         ok($t->stop, "nginx ends cleanly");
