@@ -5,6 +5,7 @@
 
 
 #include "ak_providers.h"
+#include "ak_time.h"
 
 
 /* The statements of a block, by their first word. */
@@ -41,7 +42,7 @@ static const ak_provider_word_t  ak_provider_words[] = {
     { ak_string("since"), 3, 4, ak_provider_since,
       "HEADER=DATE header=NAME [scheme=WORD]" },
     { ak_string("set"), 3, 3, ak_provider_set, "HEADER VALUE" },
-    { ak_string("refused"), 2, AK_REFUSALS_MAX + 2, ak_provider_refused,
+    { ak_string("refused"), 2, SIZE_MAX, ak_provider_refused,
       "STATUS... [text=MARK]" },
     { ak_string("query"), 1, SIZE_MAX, ak_provider_query, "" }
 };
@@ -252,7 +253,8 @@ ak_provider_scheme(const ak_provider_stmt_t *s)
 static bool
 ak_provider_date(ak_str_t s)
 {
-    size_t  i;
+    size_t   i;
+    int64_t  at;
 
     for (i = 0; i < s.len; i++) {
         if ((i == 4 || i == 7) ? s.data[i] != '-'
@@ -262,7 +264,9 @@ ak_provider_date(ak_str_t s)
         }
     }
 
-    return s.len == 10;
+    /* and a day that there is: a slip of the pen would be in force for ever */
+
+    return s.len == 10 && ak_time_point(s, INT64_MIN, &at, NULL) == AK_OK;
 }
 
 

@@ -302,6 +302,11 @@ refused(@$_) for (
         'more than 16 statuses'],
     ['since, twice', block('since V=2026-01-01 header=A; '
         . 'since V=2026-01-01 header=B;'), '"since" is there twice'],
+    (map { ["since, $_", block("since V=$_ header=A;"),
+        'begins with HEADER=DATE' ] } '2026-13-01', '2026-00-01', '2026-01-32',
+        '2026-01-00', '2026-02-30', '2026-1-01'),
+    ['refused, seventeen on a line', block('refused ' . join(' ', 401 .. 417)
+        . ' text=x;'), 'more than 16 statuses'],
     ['since, no date', block('since V header=A;'), 'HEADER=DATE'],
     ['since, a date', block('since V=2026-1-1 header=A;'), 'HEADER=DATE'],
     ['since, no header', block('since V=2026-01-01 scheme=A;'),
