@@ -520,9 +520,10 @@ ctl_usage(const ctl_t *ctl, const char *fmt, ...)
         return ctl_fail(CTL_USAGE, "see \"apikeyctl --help\"");
     }
 
-    return ctl_fail(CTL_USAGE, "usage: apikeyctl %s%s%s %s", cmd->noun,
+    return ctl_fail(CTL_USAGE, "usage: apikeyctl %s%s%s%s%s", cmd->noun,
                     cmd->verb == NULL ? "" : " ",
-                    cmd->verb == NULL ? "" : cmd->verb, cmd->synopsis);
+                    cmd->verb == NULL ? "" : cmd->verb,
+                    *cmd->synopsis == '\0' ? "" : " ", cmd->synopsis);
 }
 
 
@@ -580,9 +581,10 @@ static ctl_status_e
 ctl_help(const ctl_command_t *cmd, const char *noun)
 {
     if (cmd != NULL) {
-        printf("Usage: apikeyctl %s%s%s %s\n\n%s\n%s", cmd->noun,
+        printf("Usage: apikeyctl %s%s%s%s%s\n\n%s\n%s", cmd->noun,
                cmd->verb == NULL ? "" : " ",
-               cmd->verb == NULL ? "" : cmd->verb, cmd->synopsis, cmd->help,
+               cmd->verb == NULL ? "" : cmd->verb,
+               *cmd->synopsis == '\0' ? "" : " ", cmd->synopsis, cmd->help,
                ctl_help_options);
         return CTL_DONE;
     }

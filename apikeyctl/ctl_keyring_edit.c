@@ -287,6 +287,13 @@ ctl_edit_print_steps(const char *old, bool known)
 }
 
 
+static bool
+ctl_edit_seals(const ctl_edit_t *edit, const uint8_t *kid)
+{
+    return memcmp(kid, ak_keyring_kid(edit->ctl->keys, 0), AK_KID_LEN) == 0;
+}
+
+
 /* Moves one that is there to the front. */
 
 static ctl_status_e
@@ -305,8 +312,7 @@ ctl_edit_promote(ctl_edit_t *edit, const uint8_t *kid, bool *changed)
                         d.text);
     }
 
-    *changed = (memcmp(kid, ak_keyring_kid(edit->ctl->keys, 0), AK_KID_LEN)
-                != 0);
+    *changed = !ctl_edit_seals(edit, kid);
 
     return *changed ? ctl_edit_write(edit) : CTL_DONE;
 }
@@ -395,9 +401,13 @@ ctl_edit_unused(const ctl_edit_t *edit, const uint8_t *kid)
     if (n != 0) {
         return ctl_fail(CTL_REFUSED, "%llu of %llu tokens are sealed under "
                         "it, and would be lost; nothing was changed: first "
-                        "\"apikeyctl upstream reseal\"",
+                        "%s\"apikeyctl upstream reseal\"",
                         (unsigned long long) n,
-                        (unsigned long long) kids.tokens);
+                        (unsigned long long) kids.tokens,
+                        ctl_edit_seals(edit, kid)
+                        ? "let another one seal, \"apikeyctl keyring rotate "
+                          "[KID]\", then "
+                        : "");
     }
 
     if (kids.unreadable != 0) {
@@ -423,7 +433,8 @@ ctl_edit_retire(ctl_edit_t *edit, const uint8_t *kid)
                            &edit->size, &d);
 
     if (rc != AK_OK) {
-        return ctl_fail(CTL_REFUSED, "keyring %s: %s; nothing was changed",
+        return ctl_fail(CTL_REFUSED, "keyring %s: %s; nothing was changed; "
+                        "\"apikeyctl keyring check\" shows those there are",
                         edit->path, d.text);
     }
 
@@ -433,9 +444,30 @@ ctl_edit_retire(ctl_edit_t *edit, const uint8_t *kid)
 }
 
 
+static void
+ctl_edit_print_retired(const ctl_t *ctl, bool sealed)
+{
+    char  text[CTL_KID_TEXT_LEN + 1];
+
+    if (sealed) {
+        ctl_kid_text(ak_keyring_kid(ctl->keys, 1), text);
+        ctl_print_text("Master key %s is no longer in the keyring; %s seals "
+                       "now.", ctl->words[0], text);
+
+    } else {
+        ctl_print_text("Master key %s is no longer in the keyring.",
+                       ctl->words[0]);
+    }
+
+    ctl_print_text("Next: copy the keyring to every machine that has it, and "
+                   "reload nginx on all.");
+}
+
+
 ctl_status_e
 ctl_keyring_retire(ctl_t *ctl)
 {
+    bool           sealed;
     json_t        *object;
     uint8_t        kid[AK_KID_LEN];
     ctl_edit_t     edit;
@@ -451,6 +483,7 @@ ctl_keyring_retire(ctl_t *ctl)
         status = ctl_edit_retire(&edit, kid);
     }
 
+    sealed = (status == CTL_DONE && ctl_edit_seals(&edit, kid));
     ctl_edit_end(&edit);
 
     if (status != CTL_DONE) {
@@ -458,10 +491,7 @@ ctl_keyring_retire(ctl_t *ctl)
     }
 
     if (!ctl->json) {
-        ctl_print_text("Master key %s is no longer in the keyring.",
-                       ctl->words[0]);
-        ctl_print_text("Next: copy the keyring to every machine that has it, "
-                       "and reload nginx on all.");
+        ctl_edit_print_retired(ctl, sealed);
         return CTL_DONE;
     }
 

@@ -67,6 +67,32 @@ ctl_replace_beside(const ctl_replace_t *r, const char *suffix)
 }
 
 
+/*
+ * A new one is his whose the file is, so that root does not lock him out.  What
+ * is there before is nobody's to give away: it may be a link to anything.
+ */
+
+static int
+ctl_replace_open_lock(const ctl_replace_t *r, const char *path)
+{
+    int          fd;
+    struct stat  st;
+
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        return (errno == EEXIST) ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    }
+
+    if (stat(r->path, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == -1) {
+        /* whoever is not root keeps it */
+        return fd;
+    }
+
+    return fd;
+}
+
+
 int
 ctl_replace_lock(const ctl_replace_t *r)
 {
@@ -75,8 +101,7 @@ ctl_replace_lock(const ctl_replace_t *r)
 
     path = ctl_replace_beside(r, ".lock");
 
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    ctl_free(path);
+    fd = ctl_replace_open_lock(r, path);
 
     while (fd != -1 && flock(fd, LOCK_EX) == -1) {
 
@@ -87,8 +112,11 @@ ctl_replace_lock(const ctl_replace_t *r)
     }
 
     if (fd == -1) {
-        (void) ctl_replace_failed(r, "cannot be locked");
+        (void) ctl_fail(r->failed, "%s %s cannot be locked: %s: %s", r->what,
+                        r->path, path, strerror(errno));
     }
+
+    ctl_free(path);
 
     return fd;
 }

@@ -191,6 +191,10 @@ for my $word ('x', uc $old, "${old}0", 'deadbee', '') {
         for qw(rotate retire);
 }
 
+$r = run(['keyring', 'retire', 'deadbeef', '--force']);
+is($r->{status}, 1, 'retire of one that is not there');
+like($r->{err}, qr/keyring check.* shows/, 'what shows them');
+
 $r = run(['keyring', 'rotate', 'deadbeef']);
 is($r->{status}, 1, 'rotate to one that is not there');
 like($r->{err}, qr/no such master key/, 'says so');
@@ -220,6 +224,40 @@ for my $verb (qw(rotate add)) {
 }
 
 is(slurp($keyring), $full, 'nothing has changed');
+
+# Whose the keyring is, his is the lock, who of the two came first.
+
+SKIP: {
+    skip 'only root gives files away', 3 if $> != 0;
+
+    my $uid = getpwnam 'nobody';
+
+    put("$dir/theirs", $text);
+    chown $uid, -1, "$dir/theirs";
+    is(run(['--keyring', "$dir/theirs", 'keyring', 'add'])->{status}, 0,
+        'the keyring of somebody else');
+    is((stat "$dir/theirs.lock")[4], $uid, 'the lock is his too');
+
+    # what is there before is not given to anybody
+
+    put("$dir/other", $text);
+    put("$dir/secret", 'x');
+    chown $uid, -1, "$dir/other";
+    symlink "$dir/secret", "$dir/other.lock" or die;
+    run(['--keyring', "$dir/other", 'keyring', 'add']);
+    is((stat "$dir/secret")[4], 0, 'what a link leads to is not his');
+}
+
+mkdir "$dir/locked";
+put("$dir/locked/ring", $text);
+mkdir "$dir/locked/ring.lock";
+$r = run(['--keyring', "$dir/locked/ring", 'keyring', 'add']);
+is($r->{status}, 4, 'a lock that cannot be opened');
+like($r->{err}, qr{ring cannot be locked: \Q$dir\E/locked/ring\.lock: Is a },
+    'which one');
+
+unlike(run(['keyring', 'check', '--help'])->{out}, qr/ $/m,
+    'help without a space at the end of a line');
 
 # retire
 
@@ -322,10 +360,25 @@ for my $kind ($redis ? 'redis' : (), 'file') {
     is(run(['keyring', 'check'])->{status}, 0, "$kind, all is well");
     is(ctl(['upstream', 'check'])->{status}, 0, "$kind, all of them open yet");
 
-    # the one that seals goes too, if it has sealed nothing
+    # the one that seals: reseal would do nothing for it
+
+    $r = run(['keyring', 'retire', $new]);
+    is($r->{status}, 1, "$kind, retire of the one that seals");
+    like($r->{err}, qr/only master key/, "$kind, the only one");
+
+    # it goes too, if it has sealed nothing
 
     $d = json('keyring', 'rotate')->{kid};
-    is(run(['keyring', 'retire', $d])->{status}, 0, "$kind, taken back");
+    $r = run(['keyring', 'retire', $d]);
+    is($r->{status}, 0, "$kind, taken back");
+    like($r->{out}, qr/^Master key $d .*; $new seals now\.$/m,
+        "$kind, which one seals then");
+    $d = json('keyring', 'add')->{kid};
+    $r = run(['keyring', 'retire', $new]);
+    is($r->{status}, 1, "$kind, retire of the one that seals, of two");
+    like($r->{err}, qr/first .*keyring rotate .*upstream reseal/,
+        "$kind, what is to be done first");
+    is(run(['keyring', 'retire', $d])->{status}, 0, "$kind, the other one");
     is(kids(), $new, "$kind, as it was");
 
     # what nobody can tell of
