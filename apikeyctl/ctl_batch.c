@@ -110,6 +110,7 @@ ctl_batch_decide(void *data, const ak_reply_t *reply, ak_str_t *argv,
     size_t *argc)
 {
     size_t               len;
+    ak_diag_t            d;
     ctl_batch_t         *b = data;
     ctl_secret_t        *s;
     ctl_status_e         status;
@@ -127,11 +128,12 @@ ctl_batch_decide(void *data, const ak_reply_t *reply, ak_str_t *argv,
     set.name = ak_cstr(s->name);
     set.token = ak_str(b->token, len);
     set.keep = !b->ctl->replace;
+    set.why = &d;
 
     status = ctl_upstream_decide(&set, reply, argv, argc);
 
     if (status == CTL_REFUSED) {
-        ctl_batch_bad(b, s, "see the line above");
+        ctl_batch_bad(b, s, d.text);
         *argc = 0;
         return CTL_DONE;
     }

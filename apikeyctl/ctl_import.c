@@ -712,11 +712,6 @@ ctl_import_all(ctl_import_t *im)
     if (status == CTL_DONE) {
         ctl_import_print(im);
         status = im->in.skipped ? CTL_REFUSED : CTL_DONE;
-
-    } else {
-        (void) ctl_fail(status, "%llu keys were imported before; repeat the "
-                        "import to go on",
-                        (unsigned long long) im->in.imported);
     }
 
     ctl_import_forget(im);

@@ -105,5 +105,14 @@ ctl_intake_run(ctl_intake_t *in, ctl_intake_row_pt row,
     status = ctl_intake_rows(in, row, flush, data);
     ctl_intake_bar(in, true);
 
-    return status;
+    /* input that is of no use from its beginning is not repeated */
+
+    if (status == CTL_DONE
+        || (status == CTL_REFUSED && in->imported + in->there == 0))
+    {
+        return status;
+    }
+
+    return ctl_fail(status, "%llu keys were imported before; repeat the "
+                    "import to go on", (unsigned long long) in->imported);
 }

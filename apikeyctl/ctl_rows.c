@@ -77,9 +77,16 @@ ctl_rows_open(ctl_rows_e form, ctl_cell_pt cell, const void *data,
 ctl_status_e
 ctl_rows_input(const char *path)
 {
-    int  fd;
+    int          fd;
+    struct stat  st;
 
     fd = open(path, O_RDONLY|O_CLOEXEC);
+
+    if (fd != -1 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        close(fd);
+        fd = -1;
+        errno = EISDIR;
+    }
 
     if (fd == -1) {
         return ctl_fail(CTL_REFUSED, "the file cannot be opened: %s",
@@ -639,7 +646,7 @@ ctl_rows_next(ctl_rows_t *rows, ctl_row_t *row, ak_diag_t *d)
     }
 
     if (rows->failed) {
-        ak_diag(d, "standard input cannot be read");
+        ak_diag(d, "what is to be imported cannot be read");
         return AK_UNAVAILABLE;
     }
 

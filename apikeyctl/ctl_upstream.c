@@ -203,6 +203,19 @@ ctl_upstream_object(const ak_place_t *place)
 
 /* upstream set */
 
+static ctl_status_e
+ctl_upstream_refuse(const ctl_upstream_set_t *set, const char *text)
+{
+    if (set->why == NULL) {
+        return ctl_fail(CTL_REFUSED, "%s", text);
+    }
+
+    (void) ak_diag(set->why, "%s", text);
+
+    return CTL_REFUSED;
+}
+
+
 /*
  * A set beyond the limits of ak_tokens.h could be used by nobody, so what the
  * set would be is packed before it is written.
@@ -216,15 +229,16 @@ ctl_upstream_decide(void *data, const ak_reply_t *reply, ak_str_t *argv,
     ak_rc_t              rc;
     uint8_t              packed[AK_VALUE_MAX];
     unsigned             damaged;
+    ak_diag_t            d;
     ak_field_t           fields[AK_SLOTS_MAX + 1];
     ctl_upstream_set_t  *set;
 
     set = data;
 
     if (reply == NULL || reply->type != AK_REPLY_ARRAY) {
-        return ctl_fail(CTL_REFUSED, "what the store has in this place is no "
-                        "hash of slots, or too large a one; nothing was "
-                        "changed");
+        return ctl_upstream_refuse(set, "what the store has in this place is "
+                                   "no hash of slots, or too large a one; "
+                                   "nothing was changed");
     }
 
     rc = ak_store_fields(reply, fields, AK_SLOTS_MAX, &n);
@@ -254,10 +268,11 @@ ctl_upstream_decide(void *data, const ak_reply_t *reply, ak_str_t *argv,
     }
 
     if (rc != AK_OK) {
-        return ctl_fail(CTL_REFUSED, "there is no room for another slot: an "
-                        "owner has at most %d of a provider, and %d bytes "
-                        "together; delete one first", AK_SLOTS_MAX,
-                        AK_VALUE_MAX);
+        ak_diag(&d, "there is no room for another slot: an owner has at most "
+                "%d of a provider, and %d bytes together; delete one first",
+                AK_SLOTS_MAX, AK_VALUE_MAX);
+
+        return ctl_upstream_refuse(set, d.text);
     }
 
     argv[0] = ak_literal("HSET");

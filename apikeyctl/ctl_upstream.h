@@ -28,7 +28,8 @@ const char *ctl_upstream_open(const ctl_t *ctl, const ak_place_t *place,
 
 /*
  * Puts a token into its slot, a change of "name" for ctl_store_change(), which
- * is that of the place.  CTL_REFUSED: that cannot be done, which was told.
+ * is that of the place.  CTL_REFUSED: that cannot be done, which was told on
+ * standard error, or to "why" where there is one.
  */
 
 typedef struct {
@@ -37,6 +38,7 @@ typedef struct {
     ak_str_t    token;
     bool        keep;                  /* what is there stays */
     bool        replaced;              /* there was something */
+    ak_diag_t  *why;
 } ctl_upstream_set_t;
 
 ctl_status_e ctl_upstream_decide(void *data, const ak_reply_t *reply,

@@ -585,11 +585,6 @@ ctl_imports_all(ctl_imports_t *im)
     if (status == CTL_DONE) {
         ctl_imports_print(im);
         status = im->in.skipped ? CTL_REFUSED : CTL_DONE;
-
-    } else {
-        (void) ctl_fail(status, "%llu keys were imported before; repeat the "
-                        "import to go on",
-                        (unsigned long long) im->in.imported);
     }
 
     ctl_batch_end(&im->batch);

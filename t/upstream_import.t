@@ -337,6 +337,16 @@ sub tests_of_a_new_file {
     is_deeply([ @{$sum}{qw(imported replaced skipped)} ],
         [ $n + 2, $n + 2, 0 ], 'once more, what came of it');
 
+    # what cannot be read is not what has been imported before
+
+    is($t->ctl(@import, $t->{dir}), 1, 'a folder');
+    is($t->{err}, "apikeyctl: the file cannot be opened: Is a directory\n",
+        'a folder, says so');
+    is($t->ctl(@args, 'import', '--format', 'lmnr', '--app-key', 'file:'
+        . $t->file('hex', $v->{lmnr}{key_hex}, 0600), { stdin => "x\n" }), 1,
+        'no header');
+    like($t->{err}, qr/^[^\n]*nothing was imported\n\z/, 'no header, is all');
+
     # a set that cannot be changed is told with its row, the others go on
 
     my $text = ApikeyCtl::slurp($fresh);
@@ -347,7 +357,7 @@ sub tests_of_a_new_file {
         owner => "o$_", provider => 'groq', secret => "gsk-$_-0000000") .
         row(owner => "o$_", provider => 'openai', secret => "sk-$_-0000000")
         } 6 .. 8 }), 1, 'a damaged set');
-    like($t->{err}, qr/nothing was changed\n.*row 4 is skipped/,
+    like($t->{err}, qr/^apikeyctl: row 4 is skipped: what .*changed\n\z/,
         'a damaged set, the row is told');
     $sum = $json->decode($t->{out} || '{}');
     is_deeply([ @{$sum}{qw(imported replaced skipped)} ], [ 5, 2, 1 ],
