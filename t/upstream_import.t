@@ -137,6 +137,48 @@ my @bad = (
 );
 
 
+# Every byte of what is authenticated, one by one; CBC's text is not.
+
+sub every_byte {
+    my ($bytes) = @_;
+
+    return map { my $other = $bytes;
+        substr($other, $_, 1) ^= "\x01"; $other } 0 .. length($bytes) - 1;
+}
+
+
+sub tests_of_every_byte {
+    my @lmnr_row = (owner => 'bad', @lmnr, value => $value{lmnr});
+
+    my @rows = (
+        ['lmnr', 79, (map { row(@lmnr_row, nonce_hex => unpack 'H*', $_) }
+            every_byte(pack 'H*', $v->{lmnr}{nonce_hex})),
+            (map { row(@lmnr_row, value => unpack 'H*', $_) }
+            every_byte(pack 'H*', $value{lmnr})),
+            map { row(@lmnr_row, name => $_) } every_byte($v->{lmnr}{aad})],
+        (map { ["gcm-$_", 53, map { row(owner => 'bad', provider => 'openai',
+                value => MIME::Base64::encode_base64($_, '')) }
+            every_byte(MIME::Base64::decode_base64($value{"gcm-$_"}))] }
+            0 .. 2),
+        ['vault', 66, map { my $n = $_; map { row(owner => 'bad',
+                provider => 'openai', value => join ':', @vault[0 .. $n - 1],
+                unpack('H*', $_), @vault[$n + 1 .. 2]) }
+            every_byte(pack 'H*', $vault[$n]) } 0 .. 2],
+    );
+
+    for (@rows) {
+        my ($owner, $n, @all) = @$_;
+        my ($good) = grep { $_->[0] eq $owner } @good;
+
+        is(scalar @all, $n, "$kind, $owner, so many bytes");
+        $r = import_rows($good->[1], $good->[2], join '', @all);
+        counts($r, 0, 0, $n, "$owner, every byte");
+        is_deeply($r->{errors}, { 'authentication failed' => $n },
+            "$kind, $owner, every byte, the class");
+    }
+}
+
+
 sub tests_of_keys {
     my ($lmnr) = map { [ @$_ ] } grep { $_->[0] eq 'lmnr' } @good;
     my $rows = row(owner => 'nobody', @{$lmnr}[3 .. $#$lmnr]);
@@ -413,6 +455,7 @@ EOF
             "$kind, $owner, $what, told");
     }
 
+    tests_of_every_byte();
     is_deeply([ slots() ], \@before, "$kind, nothing of them was written");
 
     tests_of_keys();
