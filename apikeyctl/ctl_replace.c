@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -181,8 +182,8 @@ ctl_replace_adopt(const ctl_replace_t *r, int fd)
 }
 
 
-ctl_status_e
-ctl_replace(const ctl_replace_t *r, ctl_put_pt put, const void *data)
+static ctl_status_e
+ctl_replace_whole(const ctl_replace_t *r, ctl_put_pt put, const void *data)
 {
     int           fd;
     char         *temp;
@@ -220,6 +221,30 @@ ctl_replace(const ctl_replace_t *r, ctl_put_pt put, const void *data)
     if (status == CTL_DONE) {
         ctl_sync_folder(r->path);
     }
+
+    return status;
+}
+
+
+/* Whoever ends it meanwhile waits for that: half a file would be left. */
+
+ctl_status_e
+ctl_replace(const ctl_replace_t *r, ctl_put_pt put, const void *data)
+{
+    sigset_t      set, mask;
+    ctl_status_e  status;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGTERM);
+
+    (void) sigprocmask(SIG_BLOCK, &set, &mask);
+
+    status = ctl_replace_whole(r, put, data);
+
+    (void) sigprocmask(SIG_SETMASK, &mask, NULL);
 
     return status;
 }

@@ -18,6 +18,7 @@ use POSIX ();
 use Test::More;
 
 use ApikeyCtl;
+use TestProc;
 
 my $dir = File::Temp->newdir('apikey-file-XXXXXX', TMPDIR => 1);
 my $path = "$dir/store";
@@ -253,6 +254,24 @@ for my $n (1 .. 8) {
 waitpid $_, 0 for @pids;
 is(scalar(grep { $_->{owner} =~ /^owner/ } @{ ctl_json(['key', 'list']) }), 40,
     'forty at once');
+
+# Whoever ends it while the new file is written leaves none of it.
+
+ctl(['key', 'import', '--owner', 'many'], in => join '', map { sprintf
+    "sk-%032x\n", $_ } 1 .. 40000);
+$before = slurp($path);
+
+for my $signal (qw(INT TERM HUP)) {
+    my $pid = TestProc::spawn([ ctl_program(), 'key', 'create', '--owner',
+        'last' ]);
+
+    1 until -e "$path.new" || !TestProc::alive($pid);
+    kill $signal, $pid;
+    TestProc::wait_until(sub { !TestProc::alive($pid) }, 30, 'its end');
+    ok(!-e "$path.new", "SIG$signal, no new file");
+}
+
+is(substr(slurp($path), 0, length $before), $before, 'all is there');
 
 is(ctl(['key', 'list', '--store', "file:$path prefix=a:"])->{status}, 2,
     'no options');
