@@ -267,8 +267,9 @@ sub all {
 for my $verb (qw(revoke revoked unrevoke)) {
     $r = ctl(['jwt', $verb, '--help']);
     is($r->{status}, 0, "$verb --help");
-    like($r->{out}, qr/^Usage: apikeyctl jwt $verb /, "$verb --help, usage");
-    like(ctl(['jwt', '--help'])->{out}, qr/^  jwt $verb /m, "jwt --help");
+    like($r->{out}, qr/^Usage: apikeyctl jwt $verb\b/,
+        "$verb --help, usage");
+    like(ctl(['jwt', '--help'])->{out}, qr/^  jwt $verb\b/m, "jwt --help");
 }
 
 is(ctl(['jwt', 'revoke', '--jti', 'a'])->{status}, 2, 'no store');

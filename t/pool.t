@@ -85,7 +85,10 @@ TestProc::child(sub {
 });
 
 
-my $t = ApikeyTest->new(workers => 2, echoes => 2, reply => \&reply);
+# nginx's processes for caches end without freeing what valgrind looks for.
+
+my $t = ApikeyTest->new(workers => 2, echoes => 2, reply => \&reply,
+    not_under => ['valgrind']);
 
 
 sub rules {
