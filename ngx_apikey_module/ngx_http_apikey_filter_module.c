@@ -78,11 +78,16 @@ ngx_http_apikey_header_filter(ngx_http_request_t *r)
         }
     }
 
+    ctx = ngx_http_apikey_get_ctx(r);
+
     if (r != r->main) {
+
+        if (r->background && r->upstream != NULL && ctx != NULL) {
+            ngx_http_apikey_background(r, ctx);
+        }
+
         return ngx_http_next_header_filter(r);
     }
-
-    ctx = ngx_http_apikey_get_ctx(r);
 
     /* whatever status an "error_page" that led here gives to its answer */
 

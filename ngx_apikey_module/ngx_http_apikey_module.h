@@ -338,6 +338,11 @@ void ngx_http_apikey_wipe(ngx_http_apikey_ctx_t *ctx);
 void ngx_http_apikey_watch_upstream(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 
+/* r is of nginx's cache, for the request of ctx, and has an answer. */
+
+void ngx_http_apikey_background(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
+
 
 /* ngx_http_apikey_wipe.c */
 

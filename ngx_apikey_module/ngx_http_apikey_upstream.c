@@ -22,6 +22,8 @@ static void ngx_http_apikey_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static ngx_int_t ngx_http_apikey_answered(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
+static ak_outcome_e ngx_http_apikey_learn(ngx_http_request_t *r,
+    ngx_http_apikey_ctx_t *ctx);
 static ngx_uint_t ngx_http_apikey_needs_body(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 static ngx_uint_t ngx_http_apikey_head(ngx_http_request_t *r);
@@ -191,10 +193,7 @@ ngx_http_apikey_answered(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
     ngx_int_t                    rc;
     ak_outcome_e                 outcome;
-    ngx_http_upstream_t         *u;
     ngx_http_apikey_loc_conf_t  *lcf;
-
-    u = r->upstream;
 
     if (ngx_http_apikey_needs_body(r, ctx)) {
         ctx->headed = 1;
@@ -202,21 +201,12 @@ ngx_http_apikey_answered(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     }
 
     ctx->headed = 0;
-    ctx->answer = u->headers_in.status_n;
 
-    ngx_http_apikey_wipe_peer(r);
-
-    outcome = ak_pool_outcome(ctx->txn.carried, ctx->answer,
-                              ngx_http_apikey_answer_body(u));
-
-    ngx_http_apikey_pool_learn(ctx, outcome, ngx_http_apikey_answer_header,
-                               u);
+    outcome = ngx_http_apikey_learn(r, ctx);
 
     if (outcome == AK_OUTCOME_GOOD || outcome == AK_OUTCOME_FAILED) {
         return NGX_OK;
     }
-
-    ngx_http_apikey_log_outcome(r, ctx, outcome);
 
     rc = ngx_http_apikey_send_again(r, ctx);
 
@@ -231,6 +221,53 @@ ngx_http_apikey_answered(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
     }
 
     return ngx_http_apikey_hide(r, ctx);
+}
+
+
+static ak_outcome_e
+ngx_http_apikey_learn(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ak_outcome_e          outcome;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    ctx->answer = u->headers_in.status_n;
+
+    ngx_http_apikey_wipe_peer(r);
+
+    outcome = ak_pool_outcome(ctx->txn.carried, ctx->answer,
+                              ngx_http_apikey_answer_body(u));
+
+    ngx_http_apikey_pool_learn(ctx, outcome, ngx_http_apikey_answer_header,
+                               u);
+
+    if (outcome != AK_OUTCOME_GOOD && outcome != AK_OUTCOME_FAILED) {
+        ngx_http_apikey_log_outcome(r, ctx, outcome);
+    }
+
+    return outcome;
+}
+
+
+/* nginx's cache asks with the request's key, and nobody but it gets this. */
+
+void
+ngx_http_apikey_background(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
+{
+    ak_outcome_e  outcome;
+
+    if (!ctx->injected || ctx->txn.carried == NULL) {
+        return;
+    }
+
+    outcome = ngx_http_apikey_learn(r, ctx);
+
+    if (outcome == AK_OUTCOME_REFUSED || outcome == AK_OUTCOME_FORBIDDEN) {
+#if (NGX_HTTP_CACHE)
+        r->upstream->cacheable = 0;
+#endif
+    }
 }
 
 

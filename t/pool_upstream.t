@@ -217,6 +217,14 @@ $t->http(<<'EOF' =~ s/%%RAW%%/$raw->sockport/ger);
             proxy_pass http://127.0.0.1:%%ECHO%%;
         }
 
+        location /background {
+            proxy_cache cache;
+            proxy_cache_valid any 1s;
+            proxy_cache_use_stale updating;
+            proxy_cache_background_update on;
+            proxy_pass http://127.0.0.1:%%ECHO%%;
+        }
+
         location /missing {
             error_page 404 =200 /page;
             return 404;
@@ -379,6 +387,21 @@ rules($id{one} => { status => 401 });
 denied(ask('one', '/any'), 502, 'upstream_auth_failed', 'any, refused');
 rules();
 is(ask('two', '/any')->status, 200, 'any, and not kept');
+
+# Nor where nginx asks for it on its own behalf.
+
+$id{one} = put('one', 'x');
+ok(fresh($id{one}, 'one', '/'), 'background, one slot');
+is(ask('one', '/background')->status, 200, 'background, into the cache');
+rules($id{one} => { status => 401 });
+
+ok(wait_for(sub { ($r = ask('one', '/background'))->status != 200 }, 10),
+    'background, the refusal is seen');
+denied($r, 502, 'upstream_auth_failed', 'background, it is the next one\'s');
+$id{one} = put('one', 'x');
+rules();
+ok(fresh($id{one}, 'one', '/'), 'background, another one');
+is(ask('one', '/background')->status, 200, 'background, and not kept');
 
 # An error page with a status of its own.
 
