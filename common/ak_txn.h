@@ -279,6 +279,14 @@ void ak_txn_abort(ak_txn_t *t);
 
 void ak_txn_again(ak_txn_t *t, const ak_stack_t *stack);
 
+/* Whose the pool is that "provider" and "slot" are of: "*", the shared keys. */
+
+static inline ak_str_t
+ak_txn_key_owner(const ak_txn_t *t)
+{
+    return (t->key_source == AK_KEY_OWN) ? t->owner : ak_literal("*");
+}
+
 /*
  * Forgets who it is: for a host that lets a request pass which the stack did
  * not grant.

@@ -193,7 +193,7 @@ ngx_http_apikey_pool_learn(ngx_http_apikey_ctx_t *ctx, ak_outcome_e outcome,
         return;                /* it is of no pool */
     }
 
-    place.owner = (t->key_source == AK_KEY_OWN) ? t->owner : ak_literal("*");
+    place.owner = ak_txn_key_owner(t);
     place.provider = t->provider;
     place.slot = t->slot;
 

@@ -36,6 +36,8 @@ static void ngx_http_apikey_log_outcome(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx, ak_outcome_e outcome);
 static ngx_int_t ngx_http_apikey_send_again(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
+static ngx_http_upstream_conf_t *ngx_http_apikey_own_conf(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_apikey_next(ngx_http_request_t *r,
     ngx_http_apikey_ctx_t *ctx);
 static void ngx_http_apikey_anew(ngx_http_request_t *r);
@@ -257,7 +259,12 @@ ngx_http_apikey_background(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 {
     ak_outcome_e  outcome;
 
-    if (!ctx->injected || ctx->txn.carried == NULL) {
+    if (!ctx->injected || ctx->txn.carried == NULL
+#if (NGX_HTTP_CACHE)
+        || r->cached
+#endif
+        )
+    {
         return;
     }
 
@@ -431,8 +438,7 @@ ngx_http_apikey_log_outcome(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx,
     ngx_str_t    owner, provider, slot;
     ngx_uint_t   level;
 
-    owner = ngx_http_apikey_ngx_str(ctx->txn.key_source == AK_KEY_OWN
-                                    ? ctx->txn.owner : ak_literal("*"));
+    owner = ngx_http_apikey_ngx_str(ak_txn_key_owner(&ctx->txn));
     provider = ngx_http_apikey_ngx_str(ctx->txn.provider);
     slot = ngx_http_apikey_ngx_str(ctx->txn.slot);
 
@@ -501,6 +507,23 @@ ngx_http_apikey_send_again(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 }
 
 
+/* A copy of the location's, which is to be changed for this request alone. */
+
+static ngx_http_upstream_conf_t *
+ngx_http_apikey_own_conf(ngx_http_request_t *r)
+{
+    ngx_http_upstream_conf_t  *conf;
+
+    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+
+    if (conf != NULL) {
+        *conf = *r->upstream->conf;
+    }
+
+    return conf;
+}
+
+
 /*
  * Has nginx take the next upstream, which may be the same one.  It does so
  * for a 403 without holding it against the server, whatever "next_upstream"
@@ -516,12 +539,11 @@ ngx_http_apikey_next(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     u = r->upstream;
 
-    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+    conf = ngx_http_apikey_own_conf(r);
     if (conf == NULL) {
         return NGX_ERROR;
     }
 
-    *conf = *u->conf;
     conf->next_upstream |= NGX_HTTP_UPSTREAM_FT_HTTP_403
                            |NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
     conf->next_upstream_timeout = 0;
@@ -610,12 +632,11 @@ ngx_http_apikey_hide(ngx_http_request_t *r, ngx_http_apikey_ctx_t *ctx)
 
     u = r->upstream;
 
-    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+    conf = ngx_http_apikey_own_conf(r);
     if (conf == NULL) {
         return NGX_ERROR;
     }
 
-    *conf = *u->conf;
     conf->next_upstream = 0;
     conf->intercept_errors = 0;
 #if (NGX_HTTP_CACHE)
