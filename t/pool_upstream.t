@@ -11,33 +11,18 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use File::Temp ();
 use IO::Select;
 use IO::Socket::INET;
-use JSON::PP ();
 use Test::More;
 use Time::HiRes ();
 use ApikeyTest;
+use PoolTest;
 use TestProc;
 
-my $json = JSON::PP->new->canonical;
 my $slow = ApikeyTest::slow();
-my $tmp = File::Temp->newdir('apikey-rules-XXXXXX', TMPDIR => 1);
-my $rules = "$tmp/rules";
-
-# What the provider says to a key is told by a file, by the key's last letters.
 
 sub reply {
-    my ($req) = @_;
-
-    my ($key) = map { $_->[1] =~ /-(\w+)$/ } grep {
-        $_->[0] =~ /^(?:authorization|x-subscription-token)$/i }
-        @{ $req->{headers} };
-
-    open my $fh, '<', $rules or return;
-
-    my $all = $json->decode(join '', <$fh>);
-    my $rule = $all->{$key // ''} || $all->{all} or return;
+    my ($key, $rule) = rule(@_) or return;
 
     return [ $rule->{status}, [ [ 'X-Provider', 'yes' ],
         @{ $rule->{headers} || [] } ], $rule->{body} // "of $key\n" ];
@@ -101,18 +86,6 @@ TestProc::child(sub {
 my $t = ApikeyTest->new(workers => 2, echoes => 2, reply => \&reply,
     not_under => ['valgrind']);
 
-
-sub rules {
-    my (%rule) = @_;
-
-    open my $fh, '>', "$rules.new" or die "$rules: $!\n";
-    print $fh $json->encode(\%rule);
-    close $fh or die "$rules: $!\n";
-    rename "$rules.new", $rules or die "$rules: $!\n";
-}
-
-
-rules();
 
 $t->http(<<'EOF' =~ s/%%RAW%%/$raw->sockport/ger);
     apikey_keyring %%KEYRING%%;
@@ -268,49 +241,7 @@ $t->http(<<'EOF' =~ s/%%RAW%%/$raw->sockport/ger);
     }
 EOF
 
-my %key = map { $_ => $t->create_key(owner => $_)->{key} } qw(two one damaged);
-
-
-# A new secret in a slot, whose last letters are returned.
-
-my $n = 0;
-
-sub put {
-    my ($owner, $slot, $provider) = @_;
-
-    my $id = $slot . ++$n;
-
-    $t->upstream_key($provider // 'openai', "sk-provider-"
-        . join('', map { chr 65 + int rand 26 } 1 .. 32) . "-$id",
-        owner => $owner, slot => $slot);
-
-    return $id;
-}
-
-
-sub ask {
-    my ($who, $uri, %opt) = @_;
-
-    return $t->request($opt{method} // 'GET', $uri,
-        [ Authorization => "Bearer $key{$who}", @{ $opt{headers} || [] } ],
-        body => $opt{body});
-}
-
-
-# Until all workers have heard that the store changed.
-
-sub fresh {
-    my ($id, @ask) = @_;
-
-    rules();
-
-    return wait_for(sub {
-        my $r = ask(@ask);
-        return join('', @{ credentials($r) }) =~ /-\Q$id\E$/;
-    });
-}
-
-
+my %key = PoolTest::serves($t, qw(two one damaged));
 my %id = map { $_ => put('two', $_) } qw(a b);
 
 put('two', 'x', 'brave');
