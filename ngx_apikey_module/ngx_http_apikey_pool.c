@@ -13,6 +13,8 @@ static uint32_t ngx_http_apikey_pool_number(ngx_http_apikey_zone_t *zone,
 static ngx_uint_t ngx_http_apikey_pool_trouble(ngx_http_apikey_zone_t *zone);
 static ngx_uint_t ngx_http_apikey_pool_left(ngx_http_apikey_zone_t *zone,
     const ak_need_t *need, uint64_t *left);
+static ngx_uint_t ngx_http_apikey_pool_taken(void *data, ngx_str_t *key,
+    u_char *cell);
 static ngx_int_t ngx_http_apikey_pool_key(u_char *buf, u_char letter,
     const ak_place_t *place, ngx_str_t *key, uint32_t *hash);
 static ngx_uint_t ngx_http_apikey_pool_add(void *data, ngx_str_t *key,
@@ -178,6 +180,7 @@ ngx_http_apikey_pool_learn(ngx_http_apikey_ctx_t *ctx, ak_outcome_e outcome,
     u_char                     *cell;
     ak_txn_t                   *t;
     uint32_t                    hash;
+    uint32_t                    was;
     uint64_t                    wait;
     ngx_str_t                   key;
     ak_place_t                  place;
@@ -220,12 +223,22 @@ ngx_http_apikey_pool_learn(ngx_http_apikey_ctx_t *ctx, ak_outcome_e outcome,
         wait = ak_pool_wait(header, data, state.failures, ngx_time());
     }
 
+    was = state.refused;
+
     ak_pool_learn(&state, t->token, outcome, wait, ngx_current_msec);
 
     ngx_memcpy(cell, &state, sizeof(ak_slot_state_t));
 
     if (state.refused) {
         sh->refused = 1;
+
+    } else if (was) {
+
+        /* where it was the last one, requests need not look any more */
+
+        sh->refused = !ngx_http_apikey_zone_slots(zone,
+                                                  ngx_http_apikey_pool_taken,
+                                                  NULL);
     }
 
     if ((ngx_msec_int_t) (state.ready - sh->cooling) > 0
@@ -237,6 +250,17 @@ ngx_http_apikey_pool_learn(ngx_http_apikey_ctx_t *ctx, ak_outcome_e outcome,
 done:
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+static ngx_uint_t
+ngx_http_apikey_pool_taken(void *data, ngx_str_t *key, u_char *cell)
+{
+    ak_slot_state_t  state;
+
+    ngx_memcpy(&state, cell, sizeof(ak_slot_state_t));
+
+    return !state.refused;
 }
 
 

@@ -98,7 +98,7 @@ typedef struct {
     ngx_queue_t                   pool;        /* slots, last used first */
     ngx_uint_t                    pooled;      /* how many they are */
     ngx_msec_t                    cooling;     /* some are, until then */
-    ngx_uint_t                    refused;     /* some were, at some time */
+    ngx_uint_t                    refused;     /* some may be */
 
     /* for the status page; 1: of what anybody can cause */
 

@@ -304,6 +304,22 @@ $id{a} = put('three', 'a');
 ok(fresh($id{a}, 'three', '/'), 'until it is another one');
 is(slots('three', '/', 3), 'a a a', 'then it is used');
 
+# One that is good again says nothing of another that was refused.
+
+$id{$_} = put('three', $_) for qw(a b);
+ok(fresh($id{a}, 'three', '/'), 'two refused, other ones');
+rules(map { $id{$_} => { status => 401 } } qw(a b));
+ask('three', '/');
+rules();
+is(ask('three', '/')->header('X-Slot'), 'c', 'two refused, the third serves');
+$id{a} = put('three', 'a');
+ok(fresh($id{a}, 'three', '/'), 'two refused, one is another one');
+unlike(slots('three', '/turn', 6), qr/b/, 'two refused, the other one is');
+
+$id{b} = put('three', 'b');
+rules();
+ok(wait_for(sub { slots('three', '/turn', 6) =~ /b/ }), 'and good again');
+
 # 429: it returns after the time that it said.
 
 rules($id{a} => { status => 429, headers => [ [ 'Retry-After', 2 ] ] });
